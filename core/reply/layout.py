@@ -9,6 +9,7 @@ from core.domain.page import Action, Page, ReplyFile
 from core.markdown.paginate import LONGEST_PAGE, Pages, step
 from core.pauses import Pausing
 from core.reply.state import Phase, Reply
+from core.reply.takeaway import offers
 
 CUT = "This answer reached its length limit (`max_tokens`). Ask me to continue."
 FILTERED = "The model's content filter stopped this answer. Try asking in another way."
@@ -192,6 +193,8 @@ class ReplyLayout:
         full = self._exceeds()
         if pages:
             thumbs = reply.over and self._has_buttons(reply) and bool(pages[-1].text)
+            if thumbs:
+                actions += offers(reply.text, self._fits, len(pages))
             pages[-1] = replace(pages[-1], foot=foot, actions=actions, thumbs=thumbs)
         settled = self._settled(pages)
         self._full = settled if full and not reply.over else ()
