@@ -11,10 +11,19 @@ class Action(StrEnum):
     AGAIN = "again"  # answer the question again, in the same messages
     GO_ON = "go-on"  # continue an answer that reached its length limit
     SHARE = "share"  # show a private answer to everybody in the channel
+    FILE = "file"  # give the person the code of the answer as files
+    TABLE = "table"  # give the person the tables of the answer as files
 
 
 # The words on the buttons, on every platform.
-LABELS = {Action.STOP: "Stop", Action.AGAIN: "Regenerate", Action.GO_ON: "Continue", Action.SHARE: "Share"}
+LABELS = {
+    Action.STOP: "Stop",
+    Action.AGAIN: "Regenerate",
+    Action.GO_ON: "Continue",
+    Action.SHARE: "Share",
+    Action.FILE: "File",
+    Action.TABLE: "CSV",
+}
 # The form that asks why somebody voted an answer down: its button, its title, and who will read the reason.
 SAY_WHY, WHY, WHY_READ = "Say why", "What was wrong?", "Those who manage this channel can read it"
 
@@ -35,3 +44,12 @@ class Page:
     actions: tuple[Action, ...] = ()
     thumbs: bool = False
     raw: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyFile:
+    """A file below a reply or response. `description`: what a picture shows, for people who can't see it."""
+
+    name: str
+    content: bytes
+    description: str = ""

@@ -61,7 +61,8 @@ class Question:
     answer, and they are remembered separately. `about`: the messages that a platform handed over with it, because
     somebody chose them from a menu; nobody else may be able to read them, so they are stored until it is answered. One
     without a text could not be read.
-    `model`: the one that is to answer it, as somebody wrote it; "" for the usual one.
+    `model`: the one that is to answer it, as somebody wrote it; "" for the usual one. `draws`: its text says what a
+    picture shows, which answers it.
     """
 
     id: TurnId
@@ -79,6 +80,7 @@ class Question:
     about: tuple[Said, ...] = ()
     reads: Reads = Reads.USUAL
     model: str = ""
+    draws: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "text", harmless(self.text))
@@ -101,7 +103,7 @@ class Question:
     @property
     def is_plain(self) -> bool:
         """Whether it is an ordinary message to the model, which can be answered together with others."""
-        chosen = self.about or self.reads is not Reads.USUAL
+        chosen = self.about or self.reads is not Reads.USUAL or self.draws
         return isinstance(self.kind, New) and self.interaction is None and not chosen
 
     @property

@@ -14,7 +14,7 @@ from core.domain.chat import Beat, Catalog, Finish
 from core.domain.conversation import NO_SUMMARY, Author, Exchange, Place, Summary
 from core.domain.errors import ContextTooLong, Gone, ModelError, NebulaBotError, PlatformError
 from core.domain.options import Streaming, Switch
-from core.domain.ports import NO_STATUS, ChatModel, QuestionStatus, Status, Surface
+from core.domain.ports import NO_STATUS, Model, QuestionStatus, Status, Surface
 from core.domain.question import Continue, Regenerate
 from core.domain.turn_id import TurnId
 from core.prompt.dialogue import recall
@@ -32,6 +32,7 @@ from core.store.windows import ModelWindows
 from core.summaries.writer import Outgrown, SummaryWriter
 from core.text import one_line
 from core.turns.background import Background
+from core.turns.drawing import Painter
 from core.turns.fitting import Asked, Sizes
 from core.turns.reading import RoomReader
 
@@ -70,7 +71,7 @@ class Assistant:
 
     def __init__(
         self,
-        model: ChatModel,
+        model: Model,
         limiter: RateLimiter,
         rooms: RoomReader,
         *,
@@ -80,12 +81,13 @@ class Assistant:
         windows: ModelWindows | None = None,
         summaries: SummaryWriter | None = None,
         background: Background | None = None,
+        painter: Painter | None = None,
     ) -> None:
         """`rooms`: reads what was said around a question. `context`: the model's window in tokens, where the catalog
         does not say. `pages`: the most messages of a reply; a longer text becomes a file. `characters`: the most of an
         answer and of a thought; then the model is not read any more. `windows`: what was learnt about the models, for
         all processes; None for what this one learns alone. `summaries`: of what no longer fits. `background`: for what
-        goes beside the turns."""
+        goes beside the turns. `painter`: draws; None for one with the usual options."""
         self._model = model
         self._limiter = limiter
         self._rooms = rooms
@@ -93,6 +95,7 @@ class Assistant:
         self._max_characters = characters
         self._sizes = Sizes(windows, context, background)
         self._summaries, self._background = summaries, background
+        self._painter = painter or Painter(model)
         self._running: dict[TurnId, asyncio.Timeout] = {}
 
     def stop(self, turn: TurnId) -> bool:
@@ -143,6 +146,7 @@ class Assistant:
             append_only=surface.append_only,
             again=not turn.question.private,
             share=turn.question.private and not turn.question.place.direct,
+            draws=turn.question.draws,
         )
         replaces = turn.question.replaces
         keep = replaces is not None and replaces.answered
@@ -179,14 +183,14 @@ class Assistant:
         reply, messages = cell.value, tuple(publisher.messages)
         asked_for_again = messages if not gone and reply.asked is not None and not turn.question.private else ()
         stopped, tokens = reply.phase is Phase.STOPPED, self._cost(reply, settings.model)
-        if not reply.text or not messages or gone:  # do not remember what was taken away
+        if reply.empty or not messages or gone:  # do not remember what was taken away
             return TurnResult(None, asked_for_again, stopped, tokens)
         question = turn.question
         exchange = Exchange(
             turn=question.id,
             author=Author(question.author.id, question.author.name),
-            question=question.text,
-            answer=reply.text,
+            question=f"imagine {question.text}" if question.draws else question.text,
+            answer=reply.text or f"[picture: {one_line(question.text)}]",
             messages=(*filter(None, (each.message for each in (question, *turn.also))), *messages),
             at=question.at,
             model=reply.model or reply.chosen or settings.model,
@@ -228,7 +232,11 @@ class Assistant:
         try:
             async with asyncio.timeout(None) as scope:
                 self._running[turn.question.id] = scope
-                outgrown = await self._stream(turn, settings, cell, beat, name)
+                if turn.question.draws:
+                    drawn = await self._painter.draw(turn.question.text)
+                    cell.set(replace(cell.value, file=drawn.file, chosen=drawn.model))
+                else:
+                    outgrown = await self._stream(turn, settings, cell, beat, name)
             cell.close(cell.value.to(Phase.DONE, ended=time.monotonic()))
         except TimeoutError:  # our own scope, ended by stop(): the model's timeouts are ModelErrors
             cell.close(cell.value.to(Phase.STOPPED, ended=time.monotonic()))
@@ -339,8 +347,8 @@ def _history_read(turn: Turn, history: tuple[Exchange, ...]) -> tuple[Exchange, 
 
 
 def _heading(turn: Turn) -> str:
-    """Small print above the reply: the question of a command, which nobody else could read; which files were not read;
-    whether the reply answers several questions."""
+    """Small print above the reply: the question of a command, which nobody else could read; what a picture shows; which
+    files were not read; whether the reply answers several questions."""
     question = turn.question
     if question.declined:
         return ""
@@ -349,6 +357,8 @@ def _heading(turn: Turn) -> str:
         lines.append(f"Answering the last {len(turn.also) + 1} questions together.")
     if not (question.message or question.place.direct):
         lines.append(f"{one_line(question.author.name)}: {one_line(question.text)}")
+    elif question.draws:
+        lines.append(one_line(question.text))
     if question.attachments:
         files = one_line(", ".join(each.name for each in question.attachments))
         lines.append(f"I can't read files yet, so I skipped {files}.")

@@ -34,13 +34,14 @@ class SlackChannel:
 
 @dataclass(frozen=True, slots=True)
 class SlackFile:
-    """A file; `data` is its content."""
+    """A file; `data` is its content. `alt`: what a picture shows."""
 
     name: str
     data: bytes
     mimetype: str = "application/octet-stream"
     id: str = ""
     user: str = ""
+    alt: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,6 +81,7 @@ def file_json(file: SlackFile, base: str) -> Json:
         "is_external": False,
         "url_private": url,
         "url_private_download": url,
+        **({"alt_txt": file.alt} if file.alt else {}),
     }
 
 
