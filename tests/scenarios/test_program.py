@@ -320,6 +320,13 @@ async def test_a_sandbox_begins_with_a_clean_room(tmp_path: Path) -> None:
     assert not os.listdir(tmp_path / "data")
 
 
+async def test_a_list_of_who_may_ask_locks_nobody_out_of_the_sandbox(tmp_path: Path) -> None:
+    """Its ids are those of real servers; here is only whoever runs the bot."""
+    said = "@nebula hello\n:discord\n/ask hello\n"
+    _, out, _ = await run(tmp_path, "sandbox", said=said, ACCESS_ALLOW="T0ACME,1234567890123")
+    assert out.count("stand-in model") == 2
+
+
 async def test_a_terminal_without_our_characters_shows_the_others(tmp_path: Path) -> None:
     """Such as one in Latin 1: nothing fails for an arrow in a prompt."""
     status, out, err = await run(tmp_path, "sandbox", said="@nebula hello\n", PYTHONIOENCODING="ascii")
@@ -330,6 +337,7 @@ async def test_a_terminal_without_our_characters_shows_the_others(tmp_path: Path
 async def test_console_answers_a_pipe(world: ProgramServers, tmp_path: Path) -> None:
     """The console takes questions and commands from a pipe, and remembers them in the next run."""
     settings = {name: value for name, value in world.settings.items() if name.startswith("NEBULA_")}
+    settings["ACCESS_ALLOW"] = "T0ACME"  # whoever sits here may ask all the same
     world.nebula.answer_next("Hello, Ann.")
     status, out, _ = await run(tmp_path, "console", said="I am Ann\n/set temperature 7\n/nonsense\n", **settings)
     assert status == 0
