@@ -13,7 +13,8 @@ from redis.asyncio import Redis
 from bots.compose import account_limits, assemble, wrapped
 from bots.sandbox.nebula.server import NebulaServer
 from core.commands.responses import Response
-from core.domain.conversation import Address, Author, Conversation, Lane, Place, Rights
+from core.domain.conversation import Address, Attachment, Author, Conversation, Lane, Place, Rights
+from core.domain.errors import Gone, TooLong
 from core.domain.options import Memory, Placement, PlatformDefaults
 from core.domain.page import Action
 from core.domain.ports import Surface
@@ -62,6 +63,8 @@ class Rooms:
     channel: str = "general"
     trouble: Exception | None = None  # instead of what was said
     reaches: list[Reach] = field(default_factory=list)
+    files: dict[str, bytes | Exception] = field(default_factory=dict)  # by the platform's ids
+    fetched: list[str] = field(default_factory=list)
 
     def open(self, address: Address) -> Surface:
         return self.rooms[address.message]
@@ -76,6 +79,15 @@ class Rooms:
         if self.trouble:
             raise self.trouble
         return self.channel
+
+    async def fetch(self, attachment: Attachment, most: int) -> bytes:
+        self.fetched.append(attachment.file)
+        content = self.files.get(attachment.file, Gone(attachment.file))
+        if isinstance(content, Exception):
+            raise content
+        if len(content) > most:
+            raise TooLong(attachment.file)
+        return content
 
 
 @dataclass
