@@ -6,14 +6,25 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
 
+# A .venv is broken if its Python is gone or too old, if it has no pip, or if it was moved or copied: its programs name
+# the folder for which it was made, which .venv/.run has too. (A link to another checkout's .venv is somebody's own choice.)
+BROKEN := $(shell test ! -e .venv && test ! -L .venv || { \
+	$(BIN)/python -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && \
+	{ test -L .venv || test ! -s .venv/.run || test "$$(cat .venv/.run)" = "$$(pwd -P)"; }; } || echo broken)
+ifdef BROKEN
+.PHONY: .venv/bin/python .venv/.run .venv/.dev
+endif
+
 # Compiled files halve the time that a process of the tests needs to start.
 unexport PYTHONDONTWRITEBYTECODE
 
 RUNS ?= 10
+# How setup calls the app in Slack, and what it asks for: see `nebula-bot setup --help`.
+APP ?=
 # Four tests at once on two cores, as half of their time is waiting.
 AT_ONCE := -n 4 --dist worksteal
 
-.PHONY: help run console sandbox test test-busy check unit bench bench-live bench-crowd bench-rooms chaos lock clean
+.PHONY: help run setup update console sandbox test test-busy check unit bench bench-live bench-crowd bench-rooms chaos lock clean
 .DEFAULT_GOAL := help
 
 help:                  ## what there is to make
@@ -21,6 +32,13 @@ help:                  ## what there is to make
 
 run: .venv/.run        ## the bot: every platform that has tokens in .env, else the sandbox
 	@$(BIN)/python -m bots run
+
+setup: .venv/.run      ## answer a few questions, tried at once, which become .env (APP='--name Tutor': another app)
+	@$(BIN)/python -m bots setup $(APP)
+
+update:                ## get the newest version and install what it needs; then start the bot again
+	@git pull --ff-only
+	@$(MAKE) --no-print-directory .venv/.run
 
 console: .venv/.run    ## talk to the models in this terminal
 	@$(BIN)/python -m bots console
@@ -61,21 +79,24 @@ lock:                  ## refresh the lock files (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.lock $(UPGRADE)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --group dev -c requirements.lock -o requirements-dev.lock $(UPGRADE)
 
-clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+clean:                 ## remove .venv and all that is made anew; .env and data/ stay
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
 
 # What is left of a set-up that failed would keep the next one from trying again.
 .venv/bin/python:
-	@test -n "$(PYTHON)" || { echo "Nebula Bot needs Python 3.11 or newer; none was found. Install it, or say which: make PYTHON=/path/to/python3"; exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Nebula Bot needs Python 3.11 or newer, and $(PYTHON) is none. Say which: make PYTHON=/path/to/python3"; exit 1; }
-	@echo "Installing into .venv; this takes about half a minute."
-	@$(PYTHON) -m venv .venv && $(BIN)/python -m pip --version >/dev/null || { rm -rf .venv; echo "$(PYTHON) can't make a virtual environment. On Debian and Ubuntu: apt install python3-venv"; exit 1; }
+	@test -n "$(PYTHON)" || { echo "Nebula Bot needs Python 3.11 or newer; none was found. Install it (on Debian and Ubuntu: apt install python3 python3-venv), or say which: make PYTHON=/path/to/python3"; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo "Nebula Bot needs Python 3.11 or newer, and $(PYTHON) is none. Say which: make PYTHON=/path/to/python3"; exit 1; }
+	@"$(PYTHON)" -c 'import venv, ensurepip' 2>/dev/null || { echo "$(PYTHON) can't make a virtual environment. On Debian and Ubuntu: apt install python3-venv"; exit 1; }
+	@test ! -e .venv && test ! -L .venv || { echo "The .venv here is broken, or was made for another folder: making it anew."; rm -rf .venv; }
+	@"$(PYTHON)" -m venv .venv && $(BIN)/python -m pip --version >/dev/null || { rm -rf .venv; echo "$(PYTHON) can't make a virtual environment. On Debian and Ubuntu: apt install python3-venv"; exit 1; }
 
 .venv/.run: requirements.lock pyproject.toml | .venv/bin/python
-	$(PIP) install --no-deps --require-hashes -r requirements.lock
-	$(PIP) install --no-deps -e .
-	@touch $@
+	@echo "Installing into .venv; this takes about half a minute."
+	@$(PIP) install --no-deps --require-hashes -r requirements.lock
+	@$(PIP) install --no-deps -e .
+	@pwd -P > $@
 
 .venv/.dev: requirements-dev.lock .venv/.run
-	$(PIP) install --no-deps --require-hashes -r requirements-dev.lock
+	@echo "Installing what the checks need."
+	@$(PIP) install --no-deps --require-hashes -r requirements-dev.lock
 	@touch $@

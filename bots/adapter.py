@@ -1,10 +1,12 @@
 """The port of a platform: what the program needs of an adapter, and of its section of the configuration."""
 
 import asyncio
-from collections.abc import Set
+from collections.abc import AsyncGenerator, Sequence, Set
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
 from core.domain.ports import Connected, Platform
+from core.finding import Finding
 from core.settings.environment import Section
 
 if TYPE_CHECKING:  # sections are read at every start, for which the whole core is too much
@@ -50,16 +52,41 @@ class SharesLimits(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """What an adapter must know to examine itself. `channels`: ids of channels, of any platform, in which it may post,
+    edit and delete a message. `open`: whether everybody may use the bot, as ACCESS_ALLOW is empty."""
+
+    channels: tuple[str, ...] = ()
+    open: bool = False
+
+
+@runtime_checkable
+class Examines(Protocol):
+    """An adapter that says what is wrong with its set-up."""
+
+    def report(self, about: Examination) -> Sequence[Finding]:
+        """What signing in and connecting have shown; nothing before. Does no IO."""
+        ...
+
+    def examine(self, about: Examination) -> AsyncGenerator[Finding, None]:
+        """Look at everything, in calls of its own, beside a bot that may be running. Never raises; whoever calls it
+        gives it about 20 s. Needs neither `run` nor `sign_in`."""
+        ...
+
+
 class AdapterConfig(Section):
     """The variables of one platform.
 
     `title`: its name, for people. `tokens`: the variables that switch it on, as a text. `switch`: the field of the one
-    without which it is off.
+    without which it is off. `channel_ids`: how the id of a channel looks, as a regular expression; "" if it can't be
+    examined there.
     """
 
     title: ClassVar[str]
     tokens: ClassVar[str]
     switch: ClassVar[str]
+    channel_ids: ClassVar[str] = ""
 
     @property
     def on(self) -> bool:

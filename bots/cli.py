@@ -5,6 +5,7 @@ import asyncio
 import gc
 import io
 import os
+import re
 import resource
 import stat
 import sys
@@ -17,7 +18,7 @@ from typing import TypeVar
 import uvloop
 
 from bots import logs
-from bots.platforms import PLATFORMS, Table, adapters, load, switched_on
+from bots.platforms import PLATFORMS, Table, adapters, load, look_through, sections, switched_on
 from core.domain.errors import NebulaBotError
 from core.settings.config import Config
 from core.settings.environment import Environment, WrongConfig
@@ -34,6 +35,11 @@ NO_TOKENS = (
     "There are no tokens of a platform: neither in the environment nor in {file}. README.md explains each set-up. "
     "(`nebula-bot sandbox` opens the sandbox.)"
 )
+
+_NO_MANIFEST = """\
+Discord has no manifest: `nebula-bot setup` says how to create the application, and prints the link that adds the bot to
+a server with these permissions. The bot needs no privileged intent; with Message Content it also reads what does not
+mention it."""
 
 
 def main(arguments: Sequence[str] | None = None, platforms: Table = PLATFORMS) -> int:
@@ -67,41 +73,53 @@ def _parser(platforms: Table) -> argparse.ArgumentParser:
     commands.add_parser("worker", help="finish turns that other processes leave behind, without receiving events")
     commands.add_parser("console", help="talk to the models in this terminal")
     commands.add_parser("sandbox", help="try the bot in a simulated Slack and Discord")
-    manifest = commands.add_parser("manifest", help="print an app manifest")
-    manifest.add_argument("platform", choices=["slack"])
+    app = _app_options()
+    manifest = commands.add_parser("manifest", parents=[app], help="print what to create the app with, and its rights")
+    manifest.add_argument("platform", choices=["slack", "discord"])
     manifest.add_argument(
         "--http", nargs="?", const="", metavar="URL", help="receive events over HTTP, at this address of yours"
     )
-    manifest.add_argument("--name", default="", help="of the app, if it is not Nebula")
-    manifest.add_argument("--command", default="", dest="slash", help="the slash command, if it is not /nebula")
-    manifest.add_argument(
-        "--no-agent", action="store_true", help="leave out Slack's agent features, so that guests can use the bot"
+    manifest.add_argument("--explain", action="store_true", help="say why the app asks for each right instead")
+    commands.add_parser("setup", parents=[app], help="ask for what is needed, try it, and write .env")
+    service = commands.add_parser("service", help="print a unit for systemd")
+    service.add_argument("--user", default="", help="who runs the bot, if not the owner of this folder")
+    doctor = commands.add_parser("doctor", help="look at everything that can be wrong, and say how to mend it")
+    doctor.add_argument("--json", action="store_true", help="print a list of objects instead")
+    doctor.add_argument(
+        "--channel", action="append", default=[], metavar="ID", help="post, edit and delete a message in this channel"
     )
-    manifest.add_argument("--no-history", action="store_true", help="do not let the bot read the messages in channels")
-    manifest.add_argument("--explain", action="store_true", help="print why the app asks for each scope instead")
     commands.add_parser("health", help="exit 0 while a bot with this DATA_DIR is alive (for containers)")
     return parser
+
+
+def _app_options() -> argparse.ArgumentParser:
+    """What the app in Slack is called, and what it asks for."""
+    app = argparse.ArgumentParser(add_help=False)
+    app.add_argument("--name", default="", help="of the app in Slack, if it is not Nebula")
+    app.add_argument("--command", default="", dest="slash", help="its slash command, if it is not / with its name")
+    app.add_argument("--minimal", action="store_true", help="ask Slack for as few rights as possible")
+    app.add_argument(
+        "--no-agent", action="store_true", help="leave out Slack's agent features, so that guests can use the bot"
+    )
+    app.add_argument(
+        "--no-history", action="store_true", help="do not let the bot read the messages in channels and groups"
+    )
+    return app
 
 
 def _start(options: argparse.Namespace, platforms: Table) -> int:
     # Each command imports only what it needs: the manifest needs no Discord, the console no platform at all.
     if options.command == "manifest":
-        from bots.slack.manifest import explained, manifest
-
-        if options.explain:
-            print(explained(agent=not options.no_agent, history=not options.no_history))
-            return 0
-        slash = options.slash and f"/{options.slash.lstrip('/')}"
-        names = {"name": options.name, "command": slash, "url": options.http}
-        print(
-            manifest(
-                socket_mode=options.http is None,
-                agent=not options.no_agent,
-                history=not options.no_history,
-                **{name: value for name, value in names.items() if value},
-            )
-        )
+        print(_manifest(options))
         return 0
+    if options.command == "setup":
+        from bots.setup.questions import parts
+        from bots.setup.wizard import Wizard
+
+        name = options.name or "Nebula"
+        return Wizard(Path(".env"), sections(platforms), _program()).run(parts(_manifest(options)), name)
+    if options.command == "doctor":
+        return _examined(options, platforms)
     environment = load(platforms=platforms)
     config = environment.of(Config)
     logs.configure(config.log_level)
@@ -112,10 +130,56 @@ def _start(options: argparse.Namespace, platforms: Table) -> int:
         well, text = healthy(config.data_dir)
         print(text)
         return 0 if well else 1
+    if options.command == "service":
+        from bots.setup.service import unit
+
+        print(unit(Path.cwd(), _program(), config.data_dir, config.drain_seconds, options.user))
+        return 0
     # uvloop spends half the CPU time per packet that asyncio's own loop does.
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_chosen(options, environment, platforms))
     return 0
+
+
+def _manifest(options: argparse.Namespace) -> str:
+    """What `manifest` prints. Raises WrongConfig."""
+    if vars(options).get("platform") == "discord":
+        from bots.discord.permissions import explained as permissions
+
+        return f"{_NO_MANIFEST}\n\n{permissions()}"
+    from bots.slack import manifest as slack
+
+    without = slack.OPTIONAL if options.minimal else frozenset()
+    without |= slack.FOR_AGENTS if options.no_agent else frozenset()
+    without |= slack.FOR_HISTORY if options.no_history else frozenset()
+    if vars(options).get("explain"):
+        return slack.explained(without)
+    try:
+        return slack.manifest(slack.named(options.name, options.slash), without, vars(options).get("http"))
+    except ValueError as error:
+        raise WrongConfig((f"{error}.",)) from None
+
+
+def _program() -> Path:
+    """Where `nebula-bot` is: beside the Python that runs us, without following links out of .venv."""
+    return Path(sys.executable).with_name("nebula-bot")
+
+
+def _examined(options: argparse.Namespace, platforms: Table) -> int:
+    """Run the doctor. Raises WrongConfig for a channel that is none."""
+    reading = look_through(platforms=platforms)
+    kinds = [each.config.channel_ids for each in switched_on(reading.environment, platforms) if each.config.channel_ids]
+    if unknown := [each for each in options.channel if not any(re.fullmatch(kind, each) for kind in kinds)]:
+        raise WrongConfig((f"--channel {unknown[0]}: it must be the id of a channel of a platform that has tokens.",))
+    logs.configure("ERROR")
+    with _loading():
+        from bots.doctor.app import doctor
+
+        examined = adapters(reading.environment, platforms)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        tokens = [each.config.tokens for each in platforms]
+        well = runner.run(doctor(reading, examined, tokens, options.channel, as_list=options.json))
+    return 0 if well else 1
 
 
 def _chosen(options: argparse.Namespace, environment: Environment, platforms: Table) -> Coroutine[None, None, None]:
@@ -127,29 +191,34 @@ def _chosen(options: argparse.Namespace, environment: Environment, platforms: Ta
     if options.command == "console" and config.nebula_api_key is None:
         raise WrongConfig(("NEBULA_API_KEY is missing: create a key at nebulablock.com and put it into .env.",))
     if options.command == "run" and not serves and not _has_input():
-        raise WrongConfig((NO_TOKENS.format(file=Path(".env").absolute()),))
+        doubts = (f"{each.text}; {each.mend}" for each in environment.doubts)
+        raise WrongConfig((NO_TOKENS.format(file=Path(".env").absolute()), *doubts))
     with _loading():
         if options.command == "worker" or (options.command == "run" and serves):
+            from bots.doctor.settings import known
             from bots.run import run
 
-            return run(config, adapters(environment, platforms), listen=options.command == "run")
+            served, listen = adapters(environment, platforms), options.command == "run"
+            return run(config, served, listen=listen, known=known(environment))
         if options.command == "console":
             from bots.console.app import console
 
             return console(config)
         from bots.sandbox.app import sandbox
     if options.command == "run":
+        for each in environment.doubts:
+            print(f"{each.text}; {each.mend}", file=sys.stderr)
         print(GO_LIVE.format(tokens="  and/or  ".join(each.config.tokens for each in platforms)), flush=True)
     return sandbox(environment)
 
 
 def _open_standard_files() -> None:
     """Open what whoever started us has closed of input, output and errors: libuv ends the process where it gets one of
-    these three numbers for a file of its own. What output can't show is replaced."""
+    these three numbers for a file of its own. What output can't show, or input can't be, is replaced."""
     while (number := os.open(os.devnull, os.O_RDWR)) <= _STANDARD_ERROR:
         pass
     os.close(number)
-    for stream in (sys.stdout, sys.stderr):
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that is not in UTF-8 shows the rest all the same
     if sys.stdin is None:

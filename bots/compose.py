@@ -15,6 +15,8 @@ from core.inbound.buttons import ButtonActions
 from core.inbound.dispatcher import Dispatcher
 from core.inbound.edits import EditHandler
 from core.inbound.followups import FollowUps
+from core.inbound.introduction import Introduction
+from core.inbound.otherbots import OtherBots
 from core.nebula.client import Nebula
 from core.nebula.retries import Before
 from core.nebula.wrappers.account_limits import TIERS, AccountRateLimits, Tier
@@ -31,11 +33,12 @@ from core.store.quotas import Quotas
 from core.store.ratelimits import RedisRateLimit
 from core.store.ratings import Ratings
 from core.store.records import ConversationLookups
-from core.store.redis.check import check
+from core.store.redis.check import ServerInfo, check
 from core.store.redis.client import connection
 from core.store.redis.embedded import embedded
 from core.store.redis.setup import Setup, agree
 from core.store.redis.spaces import Spaces
+from core.store.redis.url import parse
 from core.store.settings import SettingsStore
 from core.store.threads import AskedThreads
 from core.store.turns import Turns
@@ -50,6 +53,7 @@ from core.turns.lease import HANDOVER_SECONDS
 from core.turns.reading import READ_SECONDS, RoomReader
 from core.turns.runner import TurnRunner
 from core.turns.surfaces import Surfaces
+from core.turns.titles import Titles
 
 # How long a request waits for a model that the server has refused, if there is a fallback.
 HOLD_WAIT_SECONDS = 5.0
@@ -58,10 +62,11 @@ CROWDED = "All conversations are on one node of the Cluster. Set REDIS_PARTITION
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """Redis, a line that says where it is, and warnings about it."""
+    """Redis, a line that says where it is, what it said about itself, and warnings about it."""
 
     redis: "Redis"
     where: str
+    info: ServerInfo
     warnings: tuple[str, ...] = ()
 
 
@@ -82,7 +87,7 @@ async def storage(config: Config) -> AsyncIterator[Storage]:
     """Connect to the Redis at REDIS_URL, or start the embedded one in DATA_DIR. Raises StoreError."""
     async with AsyncExitStack() as stack:
         if config.redis_url:
-            url, where = config.redis_url, "Redis at REDIS_URL"
+            url, where = config.redis_url, f"Redis at {parse(config.redis_url).where}"
         else:
             server = await stack.enter_async_context(embedded(config.data_dir, config.redis_server))
             url, where = server.url, f"embedded Redis, data in {server.data}"
@@ -90,7 +95,7 @@ async def storage(config: Config) -> AsyncIterator[Storage]:
         info = await check(redis)
         await agree(redis, setup_of(config))
         crowded = info.nodes > 1 and config.redis_partitions == 1
-        yield Storage(redis, where, info.warnings + ((CROWDED,) if crowded else ()))
+        yield Storage(redis, where, info, info.warnings + ((CROWDED,) if crowded else ()))
 
 
 def setup_of(config: Config) -> Setup:
@@ -118,6 +123,11 @@ def nebula(config: Config, before_retry: Before | None = None) -> Nebula:
         max_streams=config.nebula_streams,
         before_retry=before_retry,
     )
+
+
+def user_limits(config: Config) -> UserLimits:
+    """What each person and each channel may use."""
+    return UserLimits(config.person_requests, config.person_tokens, config.channel_requests, config.channel_tokens)
 
 
 def account_limits(config: Config, redis: "Redis") -> AccountRateLimits:
@@ -180,8 +190,9 @@ def assemble(
     )
     threads = AskedThreads(turns.mailboxes)
     ratings = Ratings(redis, retention.keep, spaces, config.encryption)
-    access = AccessList(config.access_allow, config.access_deny, external=config.access_external is Switch.ON)
-    people = UserLimits(config.person_requests, config.person_tokens, config.channel_requests, config.channel_tokens)
+    external = config.access_external is Switch.ON
+    access = AccessList(config.access_allow, config.access_deny, external=external, bots=config.access_bots)
+    people = user_limits(config)
     admission = Admission(access, UserQuotas(Quotas(redis), people, spaces.own), longest=config.question_characters)
     rate_limits = RedisRateLimit(redis, spaces)
     limiter = limiter or RateLimiter(rate_limits)
@@ -204,6 +215,7 @@ def assemble(
         ),
         background=background,
     )
+    titles = Titles(model, turns, surfaces, background) if config.reply_titles is Switch.ON else None
     runner = TurnRunner(
         turns,
         settings,
@@ -212,6 +224,7 @@ def assemble(
         accepted,
         background,
         quota=admission.quota,
+        titles=titles,
         drain_seconds=config.drain_seconds,
         handover_seconds=handover,
         attempts=config.turn_attempts,
@@ -221,12 +234,14 @@ def assemble(
     dispatcher = Dispatcher(
         inbox,
         turns,
-        Handlers(settings, turns, records, threads, ratings, model),
+        Handlers(settings, turns, records, threads, ratings, model, people.sentence),
         ButtonActions(inbox, turns, records, settings, ratings, access),
         EditHandler(inbox, turns, records, settings, admission, surfaces, background),
         Presence(redis, config.missed_minutes * 60, spaces),
         rate_limits,
         FollowUps(settings, threads),
+        OtherBots(turns, access),
+        Introduction(turns, access, config.operator, on=config.introduction is Switch.ON),
         access,
     )
     return Bot(dispatcher, inbox, runner, assistant, records, limiter)

@@ -10,8 +10,7 @@ from aiohttp import web
 
 from bots.http_port import http_port
 from core import metrics
-from core.domain.chat import Catalog
-from core.domain.errors import BadKey, Blocked, ModelError, NoCredits, StoreError, WrongAddress
+from core.domain.errors import StoreError
 from core.domain.ports import Connected
 from core.settings.environment import WrongConfig
 
@@ -23,16 +22,6 @@ _FORMAT = "text/plain; version=0.0.4; charset=utf-8"
 _CLOSING_SECONDS = 1.0
 # A probe sends no body.
 _MAX_BODY_BYTES = 1_000
-# Until the next look at Nebula, as long as it does not take our key.
-LOOK_PAUSE_SECONDS = 60.0
-# What whoever runs the bot reads; the error says the rest.
-_PROBLEMS: dict[type[ModelError], str] = {
-    BadKey: "Nebula refuses NEBULA_API_KEY",
-    NoCredits: "the account of NEBULA_API_KEY is empty",
-    Blocked: "Nebula, or something in front of it, refuses this machine",
-    WrongAddress: "there is no list of models at NEBULA_BASE_URL, which usually ends with /v1",
-}
-_OTHER = "Nebula does not answer at NEBULA_BASE_URL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,44 +106,6 @@ def nebula(broken: Callable[[], bool], refusal: Callable[[], str] = str) -> Chec
         return Check("nebula", not why, why or "ok")
 
     return check
-
-
-class FirstLook:
-    """Looks at Nebula at the start: otherwise people in a channel would be the first to learn of a wrong key.
-
-    `refusal`: why no answer is to be expected before somebody changes something; "" if any is.
-    """
-
-    def __init__(self) -> None:
-        self.refusal = ""
-
-    async def run(
-        self, check: Callable[[], Awaitable[None]], model: str, catalog: Callable[[], Awaitable[Catalog]]
-    ) -> None:
-        """Look until Nebula takes our key, then whether it offers the model. `check`: raises ModelError if it does not
-        take the key. `model`: the one that answers where no other is set."""
-        told = ""
-        while True:
-            try:
-                await check()
-                break
-            except ModelError as error:
-                problem = f"{_PROBLEMS.get(type(error), _OTHER)} ({error})"
-                self.refusal = problem if _lasts(error) else ""
-            if problem != told:
-                log.warning("%s", problem)
-            told = problem
-            await asyncio.sleep(LOOK_PAUSE_SECONDS)
-        self.refusal = ""
-        log.info("Nebula takes our key")
-        offered = await catalog()  # that of the start may be from before Nebula could answer
-        if offered.live and offered.find(model) is None:
-            log.warning("NEBULA_MODEL: %s is not among the models that Nebula offers", model)
-
-
-def _lasts(error: ModelError) -> bool:
-    """Whether no answer is to be expected before somebody changes something. With 403 only the list may be refused."""
-    return isinstance(error, NoCredits) or (isinstance(error, BadKey) and not str(error).startswith("HTTP 403"))
 
 
 def _routes(checks: Sequence[Checker]) -> list[web.RouteDef]:

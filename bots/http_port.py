@@ -3,12 +3,16 @@
 import asyncio
 import logging
 import resource
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import cast
 
+import aiohttp
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
+
+from core.finding import Finding, bad, well
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +29,9 @@ _HEAD_BYTES = 2**16
 _PARSED_BYTES = 2**15
 # How long a client may take to send a request with its body, and then to receive the response.
 REQUEST_SECONDS, RESPONSE_SECONDS = 10.0, 30.0
+
+# How long to wait for whatever serves a port already.
+_EXAMINED_SECONDS = 5.0
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -201,3 +208,31 @@ def _condensed(record: logging.LogRecord) -> bool:
 # What aiohttp says about single requests.
 _requests = logging.getLogger(f"{__name__}.requests")
 _requests.addFilter(_condensed)
+
+
+async def examine_port(name: str, variable: str, host: str, number: int, path: str, ours: str) -> Finding:
+    """Whether a port can be opened, or a bot serves it already: one that answers a request to `path` with a text that
+    begins with `ours`. Never raises."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, number))
+        return well(name, f"port {number} on {host} is free")
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+    asked = "127.0.0.1" if host in ("0.0.0.0", "", "::") else host
+    url = f"http://{f'[{asked}]' if ':' in asked else asked}:{number}"
+    try:
+        async with (
+            asyncio.timeout(_EXAMINED_SECONDS),
+            aiohttp.ClientSession() as session,
+            session.post(url + path) as response,
+        ):
+            if (await response.text()).startswith(ours):
+                return well(name, f"a bot serves port {number} on {host}")
+    except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
+        pass
+    return bad(
+        name, f"{variable} {number} can't be opened on {host} ({why})", "choose another port, or end what uses it"
+    )

@@ -9,7 +9,7 @@ from bots.adapter import Adapter, AdapterConfig
 from bots.discord.config import DiscordConfig
 from bots.slack.config import SlackConfig
 from core.settings.config import Config
-from core.settings.environment import Environment, Section, read
+from core.settings.environment import Environment, Reading, Section, examined, read
 
 C = TypeVar("C", bound=AdapterConfig)
 
@@ -46,6 +46,16 @@ def sections(platforms: Table = PLATFORMS) -> list[type[Section]]:
 
 def load(env_file: Path | None = Path(".env"), platforms: Table = PLATFORMS) -> Environment:
     """Load the configuration of this process; the environment overrides `env_file`. Raises WrongConfig."""
+    return read(sections(platforms), env_file, _incomplete(platforms))
+
+
+def look_through(env_file: Path | None = Path(".env"), platforms: Table = PLATFORMS) -> Reading:
+    """Load the configuration in spite of problems; never raises."""
+    return examined(sections(platforms), env_file, _incomplete(platforms))
+
+
+def _incomplete(platforms: Table) -> Callable[[Set[str]], list[str]]:
+    """What the variables that are set need besides."""
     configs: list[type[AdapterConfig]] = [each.config for each in platforms]
 
     def incomplete(given: Set[str]) -> list[str]:
@@ -55,7 +65,7 @@ def load(env_file: Path | None = Path(".env"), platforms: Table = PLATFORMS) -> 
             problems.append("NEBULA_API_KEY is missing: create a key at nebulablock.com (API Keys) and put it in .env.")
         return problems
 
-    return read(sections(platforms), env_file, incomplete)
+    return incomplete
 
 
 def switched_on(environment: Environment, platforms: Table = PLATFORMS) -> Table:

@@ -12,17 +12,24 @@ from itertools import repeat
 from redis.asyncio import Redis
 
 from bots import health
-from bots.adapter import Adapter, SharesLimits, SignsIn
+from bots.adapter import Adapter, Examination, SharesLimits, SignsIn
 from bots.alive import alive
-from bots.compose import Bot, assemble, chat_model, nebula, setup_of, storage
+from bots.compose import Bot, Storage, assemble, chat_model, nebula, setup_of, storage
+from bots.doctor import settings
+from bots.doctor.look import FirstLook
+from bots.doctor.start import report
 from core.domain.errors import StoreError
 from core.domain.ports import ChatModel
 from core.domain.retry import retried
+from core.finding import Finding, bad, well
 from core.nebula.wrappers.breaking import Breakers
 from core.settings.config import Config
 from core.store.redis import setup
 from core.store.redis.client import ping
+from core.store.redis.examine import NAME as REDIS
+from core.store.redis.replicas import Replicas
 from core.store.redis.spaces import FIRST, Spaces
+from core.version import running
 
 log = logging.getLogger(__name__)
 
@@ -30,17 +37,16 @@ log = logging.getLogger(__name__)
 SETTLE_RETRY_SECONDS = 1.0
 
 
-async def run(config: Config, platforms: Sequence[Adapter], *, listen: bool = True) -> None:
+async def run(
+    config: Config, platforms: Sequence[Adapter], *, listen: bool = True, known: Sequence[Finding] = ()
+) -> None:
     """Serve these platforms until SIGTERM, SIGINT or SIGHUP; running replies then get DRAIN_SECONDS.
 
-    Without `listen` the process receives no events, and only runs turns that other processes leave behind. Raises
-    WrongConfig and StoreError.
+    Without `listen` the process receives no events, and only runs turns that other processes leave behind. `known`:
+    what reading the configuration has shown, for the report. Raises WrongConfig and StoreError.
     """
-    breakers, look = Breakers(), health.FirstLook()
+    breakers, look = Breakers(), FirstLook()
     async with stopping() as stop, storage(config) as store, chat_model(config, store.redis, breakers) as model:
-        log.info("%s", store.where)
-        for warning in store.warnings:
-            log.warning("%s", warning)
         checked = checks(store.redis, breakers, platforms if listen else (), config.health_silence_seconds, look)
         # The health server comes first, so that it answers probes from the start to the end of the last reply.
         async with (
@@ -50,26 +56,39 @@ async def run(config: Config, platforms: Sequence[Adapter], *, listen: bool = Tr
         ):
             names = " and ".join(platform.name.title() for platform in platforms)
             log.info("starting %s", names if listen else f"a worker for {names}")
-            await model.catalog()  # now, so that no question has to wait for it
-            async with asyncio.TaskGroup() as group:
-                looking = group.create_task(_look(look, config, model))
+            about = Examination(open=not config.access_allow)
+            memory = [_memory(store), *(bad(REDIS, warning) for warning in store.warnings)]
+            async with nebula(config) as client, asyncio.TaskGroup() as group:
+                beside = [
+                    group.create_task(look.run(client.check, config.nebula_model)),
+                    group.create_task(
+                        report([*known, *memory], look, platforms, about, [*settings.addresses(config)], listen=listen)
+                    ),
+                    group.create_task(_present(store.redis, "run" if listen else "worker")),
+                    group.create_task(model.catalog()),  # now, so that no question has to wait for it
+                ]
                 await stop.wait()
-                looking.cancel()
+                for task in beside:
+                    task.cancel()
             log.info("stopping: running replies get %g s to finish", config.drain_seconds)
 
 
-async def _look(look: health.FirstLook, config: Config, model: ChatModel) -> None:
-    async with nebula(config) as client:
-        await look.run(client.check, config.nebula_model, model.catalog)
+def _memory(store: Storage) -> Finding:
+    return well(REDIS, f"{store.info.name} {store.info.version}, {store.where}, {store.info.keeps}")
+
+
+async def _present(redis: "Redis", role: str) -> None:
+    """Tell others that this process is there; to know its own version, it reads all sources."""
+    await Replicas(redis).keep(await asyncio.to_thread(running), role)
 
 
 def checks(
-    redis: "Redis", breakers: Breakers, platforms: Sequence[Adapter], silence: float, look: health.FirstLook
+    redis: "Redis", breakers: Breakers, platforms: Sequence[Adapter], silence: float, look: FirstLook
 ) -> list[health.Checker]:
     """The checks that must pass before this process can answer questions. `silence`: see `health.platform`."""
     return [
         health.redis(lambda: ping(redis)),
-        health.nebula(breakers.unavailable, lambda: look.refusal),
+        health.nebula(breakers.unavailable, lambda: "" if breakers.answered else look.refusal),
         *(health.platform(platform, silence) for platform in platforms),
     ]
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
 
 import aiohttp
@@ -9,6 +10,7 @@ import discord
 from discord.backoff import ExponentialBackoff
 from yarl import URL
 
+from bots.adapter import Examination
 from bots.discord.api.connection import connection_of
 from bots.discord.api.http import Http
 from bots.discord.api.library_log import in_one_sentence
@@ -19,12 +21,15 @@ from bots.discord.api.rest import Rest
 from bots.discord.api.shards import IdentifyQueue, Shard, shards_of
 from bots.discord.components.commands import register
 from bots.discord.config import DiscordConfig
+from bots.discord.examine import MEND_TOKEN, content, examine, public, servers
 from bots.discord.inbound.client import GatewayClient
 from bots.discord.inbound.interactions import ANSWER_SECONDS
 from bots.discord.inbound.ordering import ArrivalOrder
 from bots.discord.outbound.channel_surface import ChannelSurface
 from bots.discord.outbound.interaction_surface import InteractionSurface
-from bots.discord.outbound.reactions import Reactions
+from bots.discord.outbound.reactions import SIGN, Reactions
+from bots.discord.outbound.titles import rename
+from bots.discord.permissions import invite_url
 from bots.discord.room.reader import Reader
 from bots.discord.room.said import GuildView
 from core.domain.conversation import Address, Attachment, Place
@@ -34,6 +39,7 @@ from core.domain.ports import Connection, Surface
 from core.domain.question import Question
 from core.domain.retry import backoff, retried
 from core.domain.surroundings import Reach, Surroundings
+from core.finding import Finding
 from core.inbound.dispatcher import Dispatcher
 from core.ratelimit.limiter import RateLimiter
 from core.settings.environment import WrongConfig
@@ -44,18 +50,9 @@ CLOSE_SECONDS = 3.0
 # The shortest and the longest pause between attempts to connect. Discord resets the token of a bot that signs in
 # 1000 times a day (docs.discord.com, Gateway, Identifying).
 RETRY_SECONDS, LONGEST_RETRY_SECONDS = 1.0, 120.0
-_PERMISSIONS = discord.Permissions(
-    view_channel=True,
-    send_messages=True,
-    send_messages_in_threads=True,
-    create_public_threads=True,
-    read_message_history=True,
-    add_reactions=True,
-    attach_files=True,
-)
 # Close codes after which another attempt would fail too (docs.discord.com, Gateway Close Event Codes).
 _REFUSALS = {
-    4004: "Discord refuses DISCORD_TOKEN: create a new one in the developer portal (Bot → Reset Token).",
+    4004: f"Discord refuses DISCORD_TOKEN: {MEND_TOKEN}.",
     4010: "Discord refuses the shards in DISCORD_SHARDS: write them like 0-3/8, and count from 0.",
     4011: (
         "This bot is in so many servers that Discord requires several connections: set DISCORD_SHARDS, for example "
@@ -65,18 +62,6 @@ _REFUSALS = {
     4013: "Discord refuses the intents of this bot, which is too old for Discord's gateway: install a newer version.",
     4014: "Discord refuses the intents of this bot: check Bot → Privileged Gateway Intents in the developer portal.",
 }
-
-PUBLIC = (
-    "anybody may add this bot to a server. Unless ACCESS_ALLOW says who may use it, they can spend your account there: "
-    "set it to the ids of your servers, or switch Bot → Public Bot off in the developer portal (with Installation → "
-    "Install Link at None)"
-)
-
-
-def invite_url(application_id: str | int) -> str:
-    """The page where somebody who manages a server adds the bot, with exactly the permissions that it needs."""
-    scopes = ("bot", "applications.commands")
-    return discord.utils.oauth_url(int(application_id), permissions=_PERMISSIONS, scopes=scopes)
 
 
 def may_have_content(client: discord.Client) -> bool:
@@ -100,7 +85,7 @@ class Discord:
         self, config: DiscordConfig, *, limits: Limits = LIMITS, answer_seconds: float = ANSWER_SECONDS
     ) -> None:
         """`limits`: Discord's rate limits. `answer_seconds`: how long a command may take before it is deferred."""
-        self._limits, self._answer_seconds = limits, answer_seconds
+        self._config, self._limits, self._answer_seconds = config, limits, answer_seconds
         self._managers = frozenset(config.discord_managers)
         self._user_install = config.discord_user_install is Switch.ON
         self._token = config.discord_token.get_secret_value().strip() if config.discord_token else ""
@@ -116,6 +101,23 @@ class Discord:
         self._ordering, self._queue = ArrivalOrder(), IdentifyQueue(len(self._shards))
         self.ready = asyncio.Event()
 
+    def report(self, about: Examination) -> Sequence[Finding]:
+        """In how many servers the bot is, what Discord shows it, and who may add it; nothing before it is connected."""
+        clients = [each for each in self._clients.values() if each.application and each.signed_in.is_set()]
+        if not clients:
+            return []
+        first, application = clients[0], clients[0].application
+        assert application
+        found = [
+            servers(sum(len(each.guilds) for each in clients), str(first.user), application.id),
+            content(may_have_content(first) and not self._without_content),
+        ]
+        return found + ([public()] if application.bot_public and about.open else [])
+
+    def examine(self, about: Examination) -> AsyncGenerator[Finding, None]:
+        """Look at everything; see `bots.discord.examine`."""
+        return examine(self._config, about)
+
     def share(self, limiter: RateLimiter) -> None:
         """Count what is shown beside replies with them."""
         self._rest.limiter = limiter
@@ -126,6 +128,15 @@ class Discord:
         surface = kind(self._rest, address, self._reactions, self._limits)
         surface.own_name = self._own_name(address.place.workspace)
         return surface
+
+    def chat(self, address: Address) -> str:
+        """The thread that the reply to this address opened, under its question; a direct message has none."""
+        place, opens = address.place, address.placement is Placement.THREAD
+        return address.message if opens and not (place.thread or place.direct or address.interaction) else ""
+
+    async def entitle(self, address: Address, title: str, *, begun: bool = False) -> None:
+        if not begun:  # a thread is called by the first words from its beginning
+            await rename(self._rest, address.place.channel, address.message, title, self._view(address.place).own)
 
     async def surroundings(self, question: Question, reach: Reach) -> Surroundings:
         """What was said around a question, as far as Discord told it in time; never raises."""
@@ -258,6 +269,7 @@ class Discord:
             shard,
             self._queue,
             self._reader,
+            lambda channel, message: self._reactions.add(channel, message, SIGN),
             self._answer_seconds,
             user_install=self._user_install,
         )
@@ -295,8 +307,6 @@ class Discord:
         log.info("on Discord as %s, in %d server%s%s", client.user, servers, "s" * (servers != 1), part)
         if shard.first:
             log.info("to add the bot to a server, open %s", invite_url(client.application_id or 0))
-            if client.application and client.application.bot_public:
-                log.info("%s", PUBLIC)
 
 
 async def _until_done(connected: asyncio.Task[None]) -> None:

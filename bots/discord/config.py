@@ -1,6 +1,7 @@
 """The variables of the Discord adapter."""
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, SecretStr
@@ -31,6 +32,9 @@ class DiscordConfig(AdapterConfig):
     title: ClassVar[str] = "Discord"
     tokens: ClassVar[str] = "DISCORD_TOKEN"
     switch: ClassVar[str] = "discord_token"
+    channel_ids: ClassVar[str] = "[0-9]+"
+    # the bot's id in Base64, a time and a signature
+    shapes: ClassVar[Mapping[str, str]] = {"DISCORD_TOKEN": r"(Bot )?[\w-]{23,30}\.[\w-]{5,8}\.[\w-]{25,}$"}
 
     discord_token: Annotated[SecretStr | None, AfterValidator(_bare)] = None
     discord_api_url: Http = "https://discord.com/api/v10"

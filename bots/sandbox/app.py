@@ -1,12 +1,11 @@
 """`nebula-bot sandbox`: the real adapters on simulated platforms, with a person at a terminal."""
 
-import fcntl
 import logging
 import sys
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
-from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from pydantic import SecretStr
 
@@ -74,22 +73,15 @@ async def sandbox(environment: Environment) -> None:
 
 @contextmanager
 def _own_folder(data_dir: Path) -> Iterator[Path]:
-    """A folder that no other sandbox uses now: each has a Slack and a Discord of its own, in which the rooms have the
-    same ids. Raises WrongConfig."""
-    for number in count(1):
-        folder = data_dir / ("sandbox" if number == 1 else f"sandbox-{number}")
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            lock = (folder / "lock").open("w")
-        except OSError as error:
-            raise WrongConfig((f"DATA_DIR: cannot write to {folder} ({error.strerror}).",)) from None
-        with lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                continue
-            yield folder
-            return
+    """A new folder, which goes with the sandbox: each has a Slack and a Discord of its own, in which the rooms have the
+    same ids, and nobody has said anything yet. Raises WrongConfig."""
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder = TemporaryDirectory(prefix="sandbox-", dir=data_dir, ignore_cleanup_errors=True)
+    except OSError as error:
+        raise WrongConfig((f"DATA_DIR: cannot write to {data_dir} ({error.strerror}).",)) from None
+    with folder as name:
+        yield Path(name)
 
 
 def _on_slack(config: SlackConfig, server: SlackServer) -> SlackConfig:

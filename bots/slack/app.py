@@ -4,7 +4,7 @@ import asyncio
 import hmac
 import logging
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from itertools import chain, repeat
@@ -14,6 +14,7 @@ from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
+from bots.adapter import Examination
 from bots.slack.api import transport
 from bots.slack.api.client import Web, sdk_log
 from bots.slack.api.connection import SocketConnections
@@ -22,6 +23,8 @@ from bots.slack.api.people import People
 from bots.slack.api.workspace import PATIENCE, Capabilities, Identity, Patience
 from bots.slack.components import buttons, chosen, forms, reasons
 from bots.slack.config import SlackConfig
+from bots.slack.examine import MEND_APP_TOKEN, MEND_BOT_TOKEN, examine, granted, identity, scopes
+from bots.slack.greetings import Greetings
 from bots.slack.inbound.backfill import SlackBackfill
 from bots.slack.inbound.buttons import ButtonPresses
 from bots.slack.inbound.commands import Commands
@@ -32,6 +35,7 @@ from bots.slack.inbound.surroundings import CALLS, SlackSurroundings
 from bots.slack.inbound.tasks import TaskSupervisor
 from bots.slack.inbound.text import IncomingText
 from bots.slack.manifest import ASK_ABOUT, FOR_HISTORY, OPTIONAL, SCOPES, SUMMARISE_THREAD
+from bots.slack.outbound.agent_pane import AgentPane
 from bots.slack.outbound.ephemeral_surface import EphemeralSurface
 from bots.slack.outbound.private_file import share_privately
 from bots.slack.outbound.status import Eyes
@@ -44,12 +48,15 @@ from core.domain.ports import Connection, Surface
 from core.domain.question import Question
 from core.domain.retry import retried
 from core.domain.surroundings import Reach, Surroundings
+from core.finding import Finding, Verdict
 from core.inbound.dispatcher import Dispatcher
 from core.ratelimit.limiter import RateLimiter
 from core.settings.environment import WrongConfig
 
 log = logging.getLogger(__name__)
 
+# In a thread older than this, no question begins a chat. For as long it is known that it has a title.
+NEW_CHAT_SECONDS = 1800.0
 # Pauses between attempts to reach Slack at the start; the last one repeats without end.
 _RETRY_SECONDS = (0.2, 1.0, 2.0, 5.0, 10.0, 30.0)
 
@@ -63,7 +70,16 @@ class Slack:
     """Implements `bots.adapter.Adapter` over slack-bolt, with Socket Mode or, if configured, HTTP."""
 
     name = "slack"
-    defaults = PlatformDefaults(memory=Memory.CHANNEL, replies=Placement.THREAD)
+    defaults = PlatformDefaults(
+        memory=Memory.CHANNEL,
+        replies=Placement.THREAD,
+        suggestions=(
+            "What can you help me with?",
+            "Help me write a clear message to my team.",
+            "Explain an error message to me.",
+            "Turn my notes into a list of tasks.",
+        ),
+    )
 
     def __init__(self, config: SlackConfig, *, patience: Patience = PATIENCE) -> None:
         """`patience`: time limits other than Slack's own, for tests."""
@@ -73,9 +89,11 @@ class Slack:
         self._eyes = Eyes(self._web, config.slack_statuses)
         self._limiter = self._eyes.limiter
         self._capabilities = Capabilities()
+        self._pane = AgentPane(self._web, self._eyes, self._capabilities)
         self._connections = SocketConnections()
         self._patience = patience
         self._me: Identity | None = None
+        self._report: list[Finding] = []  # what signing in has shown
         self._surroundings: SlackSurroundings | None = None
         self._signed_in = asyncio.Event()  # set once there are surroundings
         self.ready = asyncio.Event()  # set while events can arrive
@@ -101,6 +119,17 @@ class Slack:
             return StreamingSurface(self._web, self._eyes, self._capabilities, address, instead=instead)
         return SlackSurface(self._web, self._eyes, self._capabilities, address)
 
+    def chat(self, address: Address) -> str:
+        """The thread of a direct message in which a reply goes, if it is new: only the agent pane shows titles."""
+        place, message = address.place, address.message
+        if not (place.direct and message and self._pane.works):
+            return ""
+        thread = place.thread or (message if isinstance(self._open(address), StreamingSurface) else "")
+        return thread if thread and float(message) - float(thread) < NEW_CHAT_SECONDS else ""
+
+    async def entitle(self, address: Address, title: str, *, begun: bool = False) -> None:
+        await self._pane.entitle(address.place.channel, address.place.thread or address.message, title)
+
     async def surroundings(self, question: Question, reach: Reach) -> Surroundings:
         """Return what was said around a question; it waits until we know who we are."""
         await self._signed_in.wait()
@@ -120,6 +149,14 @@ class Slack:
     def connection(self) -> Connection:
         """Return the state of the sockets; over HTTP, whether we listen."""
         return Connection(self.ready.is_set()) if self._config.over_http else self._connections.connection()
+
+    def report(self, about: Examination) -> Sequence[Finding]:
+        """Return who the bot is and which scopes the app lacks; nothing before Slack has answered."""
+        return self._report
+
+    def examine(self, about: Examination) -> AsyncGenerator[Finding, None]:
+        """Look at everything; see `bots.slack.examine`."""
+        return examine(self._config, about)
 
     async def sign_in(self) -> tuple[str, str]:
         """The scope of the workspace and the bot's id there, which a new token does not change. Raises WrongConfig."""
@@ -143,6 +180,7 @@ class Slack:
             # All processes know the token, and nobody else does.
             token = self._config.slack_bot_token
             form_key = hmac.digest(token.get_secret_value().encode() if token else b"", b"nebula form", "sha256")
+            greetings = Greetings(dispatcher, me, self._capabilities, self._pane, self._open, tasks)
             listeners = Listeners(
                 dispatcher,
                 me,
@@ -155,6 +193,9 @@ class Slack:
                 # the search comes later: by then there is a presence
                 lambda seconds: presence.withheld(min(seconds, dispatcher.look_back)),
                 form_key,
+                greetings.opened,
+                greetings.joined,
+                self._eyes.sign,
             )
             commands = Commands(
                 dispatcher,
@@ -223,18 +264,18 @@ class Slack:
             return self._me
         answer = await self._patiently(
             lambda: self._web.client.auth_test(),
-            "Slack refuses SLACK_BOT_TOKEN ({}): copy the Bot User OAuth Token from OAuth & Permissions on your "
-            "app's page, and reinstall the app if it was removed.",
+            f"Slack refuses SLACK_BOT_TOKEN ({{}}): {MEND_BOT_TOKEN}.",
         )
-        granted = {scope.strip() for scope in str(answer.headers.get("x-oauth-scopes") or "").split(",")} - {""}
-        if granted:
-            self._capabilities.scopes = frozenset(granted)
-            if missing := SCOPES.keys() - OPTIONAL - granted:
+        self._report = [identity(str(answer.get("team") or answer["team_id"]), str(answer.get("user") or ""))]
+        if given := granted(answer):
+            self._report += [each for each in scopes(given) if each.verdict is not Verdict.OK]
+            self._capabilities.scopes = given
+            if missing := SCOPES.keys() - OPTIONAL - given:
                 log.warning(
                     "Slack: the app lacks the scopes %s; add them under OAuth & Permissions and reinstall it",
                     sorted(missing),
                 )
-            if SCOPES.keys() & FOR_HISTORY - granted:
+            if SCOPES.keys() & FOR_HISTORY - given:
                 log.info(
                     "Slack: the app can't read channel messages: it misses follow-ups, edits, deletions, and mentions "
                     "while offline"
@@ -252,8 +293,7 @@ class Slack:
         token = self._config.slack_app_token
         answer = await self._patiently(
             lambda: self._web.client.apps_connections_open(app_token=token.get_secret_value() if token else ""),
-            "Slack refuses SLACK_APP_TOKEN ({}): create an app-level token with connections:write under Basic "
-            "Information on your app's page, and switch Socket Mode on.",
+            f"Slack refuses SLACK_APP_TOKEN ({{}}): {MEND_APP_TOKEN}.",
         )
         return str(answer["url"])
 

@@ -1,6 +1,6 @@
 """The variables of the Slack adapter."""
 
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field, SecretStr
@@ -29,6 +29,8 @@ class SlackConfig(AdapterConfig):
     title: ClassVar[str] = "Slack"
     tokens: ClassVar[str] = "SLACK_BOT_TOKEN + SLACK_APP_TOKEN"
     switch: ClassVar[str] = "slack_bot_token"
+    channel_ids: ClassVar[str] = "[CGD][A-Z0-9]+"
+    shapes: ClassVar[Mapping[str, str]] = {"SLACK_BOT_TOKEN": "xoxb-", "SLACK_APP_TOKEN": "xapp-"}
 
     slack_bot_token: Annotated[SecretStr | None, _token("xoxb-", "OAuth & Permissions → Bot User OAuth Token")] = None
     slack_app_token: Annotated[SecretStr | None, _token("xapp-", "Basic Information → App-Level Tokens")] = None

@@ -1,45 +1,90 @@
 """Builds the Slack app manifest, to be pasted at api.slack.com/apps, from the command table."""
 
 import json
+import re
+from collections.abc import Mapping, Set
+from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from core.commands.registry import COMMANDS, usage
 from core.inbound.menus import ASK, SUMMARISE
 
-# Each scope with its purpose (docs.slack.dev/reference/scopes).
+
+@dataclass(frozen=True, slots=True)
+class SlackRight:
+    """What a scope or an event is for, and what is lost without it."""
+
+    why: str
+    lost: str
+
+
+# docs.slack.dev/reference/scopes
 SCOPES = {
-    "assistant:write": "be an agent: stream in direct messages, and notice when somebody stops a reply",
-    "app_mentions:read": "receive mentions in channels",
-    "channels:history": "read threads, see follow-ups, edits, deletions and missed mentions, find a lost reply",
-    "channels:read": "names and creators of public channels",
-    "chat:write": "post, edit and delete replies, set the status of a thread",
-    "commands": f"the slash command, and “{ASK}” and “{SUMMARISE}” in the menu of a message",
-    "files:write": "attach an answer that is too long for messages",
-    "groups:history": "the same in private channels",
-    "groups:read": "names and creators of private channels",
-    "im:history": "receive direct messages, and find a reply in them whose id was lost",
-    "im:read": "recognise direct messages",
-    "im:write": "send a file privately to the person who asked for it",
-    "mpim:history": "receive mentions in group messages",
-    "mpim:read": "creators of group messages",
-    "reactions:write": "mark a question that is waiting",
-    "users:read": "names of people, and who is an admin",
+    "assistant:write": SlackRight(
+        "be an agent: stream in direct messages, notice when somebody stops a reply, give chats titles, and suggest "
+        "questions",
+        "a direct message has no threads, titles, suggestions and Stop button of Slack's; guests can use the bot",
+    ),
+    "app_mentions:read": SlackRight("receive mentions in channels", "nobody can mention the bot"),
+    "channels:history": SlackRight(
+        "read threads, see follow-ups, edits, deletions and missed mentions, find a lost reply",
+        "each question needs a mention and brings nothing of its thread; edits, deletions and what was asked while the "
+        "bot was away are missed",
+    ),
+    "channels:read": SlackRight(
+        "see who created a public channel, and which ones the bot is in",
+        "creators can't change settings, and nothing that was missed is found",
+    ),
+    "chat:write": SlackRight("post, edit and delete replies, set the status of a thread", "the bot can't answer"),
+    "commands": SlackRight(
+        f"the slash command, and “{ASK}” and “{SUMMARISE}” in the menu of a message",
+        "commands work behind a mention only, and messages have no menus",
+    ),
+    "files:write": SlackRight("attach an answer that is too long for messages", "such an answer has no file"),
+    "groups:history": SlackRight("the same as channels:history, in private channels", "the same in private channels"),
+    "groups:read": SlackRight("the same as channels:read, of private channels", "the same in private channels"),
+    "im:history": SlackRight(
+        "receive direct messages, and find a reply in them whose id was lost", "nobody can write to the bot directly"
+    ),
+    "im:read": SlackRight("list direct messages", "a direct message that was missed is not found"),
+    "im:write": SlackRight(
+        "send a file privately to the person who asked for it", "`export` works in direct messages only"
+    ),
+    "mpim:history": SlackRight("the same as channels:history, in group messages", "the same in group messages"),
+    "mpim:read": SlackRight("the same as channels:read, of group messages", "the same in group messages"),
+    "reactions:write": SlackRight(
+        "mark a question that is waiting, and a bot's that is not answered", "neither has a sign"
+    ),
+    "users:read": SlackRight(
+        "see people's names, and who is an admin", "the model may read ids for names, and admins can't change settings"
+    ),
 }
-EVENTS = (
-    "app_mention",
-    "message.channels",
-    "message.groups",
-    "message.im",
-    "message.mpim",
-    "agent_session_stopped",
+# docs.slack.dev/reference/events
+EVENTS = {
+    "app_mention": SlackRight("hear a mention", "nobody can mention the bot"),
+    "message.channels": SlackRight(
+        "hear follow-ups, edits and deletions in the public channels that the bot is in",
+        "it hears mentions alone there",
+    ),
+    "message.groups": SlackRight("the same in private channels", "it hears mentions alone there"),
+    "message.im": SlackRight("hear direct messages", "nobody can write to the bot directly"),
+    "message.mpim": SlackRight("the same in group messages", "it hears mentions alone there"),
+    "member_joined_channel": SlackRight(
+        "introduce itself, once, where it is added", "it says nothing about itself where it is added"
+    ),
+    "agent_session_stopped": SlackRight("hear that somebody pressed Slack's own Stop", "that button does nothing"),
+    "app_home_opened": SlackRight("suggest questions where a chat begins", "a new chat begins without suggestions"),
+}
+# Scope and events of the agent features; workspace guests can't use an app that has them (docs.slack.dev/ai).
+FOR_AGENTS = frozenset({"assistant:write", "agent_session_stopped", "app_home_opened"})
+# Scopes and events for reading the messages of channels and groups. Without them the bot receives only mentions there:
+# no follow-ups, no edits, no deletions and nothing that people wrote while it was offline.
+FOR_HISTORY = frozenset(
+    {"channels:history", "groups:history", "mpim:history", "message.channels", "message.groups", "message.mpim"}
 )
-# Scope and event of the agent features; workspace guests can't use an app that has them (docs.slack.dev/ai).
-FOR_AGENTS = frozenset({"assistant:write", "agent_session_stopped"})
-# Scopes and events for reading channel messages. Without them the bot receives only mentions: no follow-ups, no edits,
-# no deletions and nothing that people wrote while it was offline.
-FOR_HISTORY = frozenset({"channels:history", "groups:history", "message.channels", "message.groups"})
-# Scopes that an app with an older manifest may lack; it then works as it always did.
-OPTIONAL = FOR_AGENTS | FOR_HISTORY | {"im:write"}
+# Scopes that an app with an older or a smaller manifest may lack; everything else then works as it always did.
+OPTIONAL = FOR_AGENTS | FOR_HISTORY | {"im:write", "member_joined_channel"}
 
 # Where Slack sends requests without Socket Mode; users replace it with their own address.
 EXAMPLE_URL, _PATH = "https://nebula-bot.example.com", "/slack/events"
@@ -58,26 +103,39 @@ _LONG = (
 )
 
 
-def manifest(
-    socket_mode: bool = True,
-    command: str = COMMAND,
-    *,
-    agent: bool = True,
-    history: bool = True,
-    name: str = NAME,
-    url: str = EXAMPLE_URL,
-) -> str:
-    """Return the manifest as JSON, for Socket Mode or for HTTP, with the slash command under this name.
+@dataclass(frozen=True, slots=True)
+class AppNames:
+    """What people call an app: its name, which is that of its bot too, and its slash command."""
 
-    `agent`: include Slack's agent features, which give direct messages threads, streaming and a Stop button.
-    `history`: include the right to read channel messages. `name`: of the app and its bot. `url`: where Slack reaches
-    us over HTTP.
+    name: str = NAME
+    command: str = COMMAND
+
+
+def named(name: str = "", command: str = "") -> AppNames:
+    """Return the names of an app; without a command, it is called like the app. Raises ValueError for what Slack
+    refuses (github.com/slackapi/manifest-schema, 2.0.0)."""
+    name = name.strip() or NAME
+    command = "/" + (command.strip().lstrip("/") or re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-"))
+    if len(name) > 35 or not name.isprintable():
+        raise ValueError("the name of an app in Slack has at most 35 characters")
+    if not re.fullmatch(r"/[a-z0-9_-]{1,31}", command):
+        raise ValueError("a slash command has up to 31 small letters, digits, - and _: choose one with --command")
+    return AppNames(name, command)
+
+
+def manifest(names: AppNames = AppNames(), without: Set[str] = frozenset(), url: str | None = None) -> str:
+    """Return the manifest as JSON.
+
+    `without`: scopes and events to leave out, such as FOR_AGENTS, FOR_HISTORY or all that are OPTIONAL. `url`: where
+    Slack reaches us over HTTP, "" for an example; None for Socket Mode. Raises ValueError if the URL can't be used.
     """
-    where = url.rstrip("/").removesuffix(_PATH) + _PATH
-    without = _without(agent, history)
-    view = {"agent_view": {"agent_description": _SHORT}} if agent else {}
+    socket_mode, name = url is None, names.name
+    if url and not url.startswith("https://"):
+        raise ValueError("Slack sends events to an address that begins with https:// only")
+    where = (url or EXAMPLE_URL).rstrip("/").removesuffix(_PATH) + _PATH
+    view = {} if without & FOR_AGENTS else {"agent_view": {"agent_description": _SHORT}}
     address: dict[str, Any] = {} if socket_mode else {"request_url": where}
-    slash = {"command": command, "description": "Ask me, or change how I answer here", "usage_hint": _hint()}
+    slash = {"command": names.command, "description": "Ask me, or change how I answer here", "usage_hint": _hint()}
     if not socket_mode:
         slash["url"] = where
     return json.dumps(
@@ -116,14 +174,20 @@ def manifest(
     )
 
 
-def explained(*, agent: bool = True, history: bool = True) -> str:
-    """Return a line for each scope of that manifest, which says what it is for."""
-    left = {scope: why for scope, why in SCOPES.items() if scope not in _without(agent, history)}
-    return "\n".join(f"{scope:18} {why}" for scope, why in left.items())
+def creation_link(manifest: str) -> str:
+    """Return the address that opens Slack's page for a new app with this manifest filled in."""
+    compact = json.dumps(json.loads(manifest), separators=(",", ":"), ensure_ascii=False)
+    return f"https://api.slack.com/apps?new_app=1&manifest_json={quote(compact, safe='')}"
 
 
-def _without(agent: bool, history: bool) -> frozenset[str]:
-    return (frozenset() if agent else FOR_AGENTS) | (frozenset() if history else FOR_HISTORY)
+def explained(without: Set[str] = frozenset()) -> str:
+    """Return what that manifest asks for, each scope and event with its reason and with what is lost without it."""
+    return f"Scopes\n\n{_lines(SCOPES, without)}\n\nEvents\n\n{_lines(EVENTS, without)}"
+
+
+def _lines(rights: Mapping[str, SlackRight], without: Set[str]) -> str:
+    asked = {name: right for name, right in rights.items() if name not in without}
+    return "\n".join(f"  {name:22}{each.why}\n{'':24}without it: {each.lost}" for name, each in asked.items())
 
 
 def _menu(name: str, callback: str, description: str) -> dict[str, str]:

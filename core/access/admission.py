@@ -15,19 +15,38 @@ EXTERNAL = "Only members of this workspace can use this bot here."
 
 
 class AccessList:
-    """Two lists of ids: of people, roles, channels, threads and workspaces."""
+    """Two lists of ids, of people, roles, channels, threads and workspaces; and one of the bots that may ask."""
 
-    def __init__(self, allow: Iterable[str] = (), deny: Iterable[str] = (), *, external: bool = False) -> None:
+    def __init__(
+        self,
+        allow: Iterable[str] = (),
+        deny: Iterable[str] = (),
+        *,
+        external: bool = False,
+        bots: Iterable[str] = (),
+    ) -> None:
         """`allow`: if it lists anything, nothing else is allowed. `deny` overrides it. `external`: whether people from
-        other organisations may ask."""
+        other organisations may ask. `bots`: of all bots, these alone may ask."""
         self._allow, self._deny, self._external = frozenset(allow), frozenset(deny), external
+        self._bots = frozenset(bots)
 
     def refusal(self, author: Author, place: Place) -> str:
         """Return the sentence for an author who may not ask in this place, "" for one who may."""
-        ids = {author.id, *author.roles, place.workspace, place.channel, place.thread} - {""}
+        own = {author.id, *author.roles}
+        ids = {*own, place.workspace, place.channel, place.thread} - {""}
+        if author.program:
+            return DENIED if ids & self._deny or not self.names_bot(own) else ""
         if ids & self._deny or (self._allow and not ids & self._allow):
             return DENIED
         return EXTERNAL if author.external and not self._external else ""
+
+    def names_bot(self, ids: Iterable[str]) -> bool:
+        """Return whether the bot with these ids may ask."""
+        return not self._bots.isdisjoint(ids)
+
+    def denies(self, place: Place) -> bool:
+        """Return whether nobody may ask in this place."""
+        return not self._deny.isdisjoint({place.workspace, place.channel, place.thread} - {""})
 
 
 EVERYBODY = AccessList()

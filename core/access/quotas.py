@@ -22,6 +22,20 @@ class UserLimits:
     channel_requests: int | None = None
     channel_tokens: int | None = None
 
+    @property
+    def sentence(self) -> str:
+        """The limits in words, "" if there are none."""
+        each = {
+            "each person": (self.person_requests, self.person_tokens),
+            "each channel": (self.channel_requests, self.channel_tokens),
+        }
+        parts = []
+        for who, (requests, tokens) in each.items():
+            said = [f"{requests:,} questions an hour"] if requests is not None else []
+            said += [f"{tokens:,} tokens a day"] if tokens is not None else []
+            parts += [f"{who} {' and '.join(said)}"] if said else []
+        return ", ".join(parts)
+
 
 class UserQuotas:
     """The limits set by whoever runs the bot. While Redis can't count, questions wait with their platform or get a

@@ -9,6 +9,7 @@ from core.commands.personal import OWN, PersonalCommands
 from core.commands.presets import PresetCommands
 from core.commands.registry import COMMANDS, Invocation, missing, usage
 from core.commands.responses import Form, Response, RightsOf
+from core.commands.suggestions import SuggestionCommands
 from core.commands.wording import brief, came_from, fenced, in_effect, plain, shown, unset
 from core.domain.conversation import Conversation, Place, Rights
 from core.domain.errors import UserError
@@ -52,13 +53,16 @@ class Handlers:
         threads: AskedThreads,
         ratings: Ratings,
         model: ChatModel,
+        limits: str = "",
     ) -> None:
-        self._settings = settings
+        """`limits`: what people and channels may use, in words."""
+        self._settings, self._limits = settings, limits
         self._turns, self._records = turns, records
         self._presets, self._personal = PresetCommands(settings), PersonalCommands(settings, self._known)
         self._history = HistoryCommands(self._records, settings, ratings, threads)
         self._ratings, self._threads = ratings, threads
         self._model = model
+        suggestions = SuggestionCommands(settings)
         # Commands that everybody may use for what is their own, and that do more for people with rights.
         self._own: dict[str, Callable[[Invocation, RightsOf], Awaitable[Response]]] = {
             "stop": self.stop,
@@ -83,6 +87,10 @@ class Handlers:
             "mute": self.mute,
             "unmute": self.unmute,
             "reset": self._history.reset,
+            "suggest list": suggestions.list,
+            "suggest add": suggestions.add,
+            "suggest remove": suggestions.remove,
+            "suggest default": suggestions.default,
             "help": self.help,
         }
 
@@ -93,11 +101,15 @@ class Handlers:
             raise UserError(lack)
         if invocation.scope is Layer.PERSON:
             return await self._personal.set(invocation)
-        if command.changes:
+        if command.changes or command.everywhere:
             _check(await rights(), invocation)
         if own := self._own.get(command.name):
             return await own(invocation, rights)
         return await self._handlers[command.name](invocation)
+
+    async def suggestions(self, place: Place) -> tuple[str, ...]:
+        """Return the questions that people in this place are suggested to ask."""
+        return (await self._settings.of(place)).suggestions
 
     async def known(self, scope: str) -> tuple[Conversation, ...]:
         """Return the conversations below a scope."""
@@ -171,6 +183,8 @@ class Handlers:
             lines.append(f"- **preset**: `{used.name}` ({came_from(used.origin)}{gone})")
         if chosen := await self._newest_choice(invocation.place, settings):
             lines.append(chosen)
+        if self._limits:
+            lines.append(f"\nLimits of whoever runs the bot: {self._limits}.")
         if invocation.is_public:
             lines.append(f"\n{NOT_SHOWN}")
         if settings.muted:
@@ -243,7 +257,8 @@ class Handlers:
             "commands, as slash commands or with a `!` in front in a message to me:",
             "",
         ]
-        lines += [f"- `{usage(each)}`: {each.title[0].lower()}{each.title[1:]}" for each in COMMANDS]
+        here = [each for each in COMMANDS if settings.suggestions or not each.suggests]
+        lines += [f"- `{usage(each)}`: {each.title[0].lower()}{each.title[1:]}" for each in here]
         settable = ", ".join(f"`{each.name}` ({each.title})" for each in PARAMETERS)
         lines += ["", f"Settings: {settable}. To undo a setting, give it the value `default`. {OWN}"]
         return Response("\n".join(lines))
@@ -309,7 +324,8 @@ class Handlers:
 
 def _check(rights: Rights, invocation: Invocation) -> None:
     """Raises UserError if the person may not do this."""
-    if invocation.scope is Layer.WORKSPACE and rights is not Rights.WORKSPACE:
+    wide = invocation.command.everywhere or invocation.scope is Layer.WORKSPACE
+    if wide and rights is not Rights.WORKSPACE:
         raise UserError("Only admins of the whole workspace can change its settings.")
     if rights is Rights.NONE:
         raise UserError(

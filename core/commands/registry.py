@@ -20,16 +20,21 @@ class Argument:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One command. With `changes` it needs the right to change the channel; everybody may give all others."""
+    """One command. With `changes` it needs the right to change the channel, and with `everywhere` the whole workspace;
+    everybody may give all others. `suggests`: only for platforms that show what people could ask."""
 
     name: str  # one or two words
     title: str
     arguments: tuple[Argument, ...] = ()
     changes: bool = False
+    everywhere: bool = False
+    suggests: bool = False
 
 
 _PROMPT = Argument("text", "the new system prompt", required=False)
 _SETTABLE = tuple(each.name for each in PARAMETERS)
+_SUGGESTED = Argument("text", "the question that people can ask with one press")
+_NUMBER = Argument("number", "its number in the list")
 _MODEL, _NAME = Argument("model", "the model's name"), Argument("name", "the preset's name")
 _WHOSE = Argument("whose", "me: your own questions; all: everybody's", required=False, choices=("me", "all"))
 
@@ -69,6 +74,10 @@ COMMANDS: tuple[Command, ...] = (
     Command("reset", "Forget what was said here", changes=True),
     Command("forget", "Forget your questions in this channel, or all of them", (_WHOSE,)),
     Command("export", "Get what I remember of this channel as a file", (_WHOSE,)),
+    Command("suggest list", "List the questions that I suggest where a chat begins", suggests=True),
+    Command("suggest add", "Suggest one more question", (_SUGGESTED,), everywhere=True, suggests=True),
+    Command("suggest remove", "Suggest a question no more", (_NUMBER,), everywhere=True, suggests=True),
+    Command("suggest default", "Go back to the questions that I suggest by default", everywhere=True, suggests=True),
     Command("help", "Show what I can do"),
 )
 _BY_NAME = {command.name: command for command in COMMANDS}

@@ -65,16 +65,17 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Author:
-    """A person. `name` is the name that others in the room see, made harmless whatever it holds.
+    """A person, or a bot that may ask. `name` is the name that others in the room see, made harmless whatever it holds.
 
-    `roles`: ids of the groups that they are in, if the platform says. `external`: they belong to another organisation
-    that shares the channel with ours.
+    `roles`: ids of the groups that they are in, if the platform says, and a bot's other ids. `external`: they belong to
+    another organisation that shares the channel with ours. `program`: it is a bot, an app or a workflow.
     """
 
     id: str
     name: str
     roles: tuple[str, ...] = ()
     external: bool = False
+    program: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", one_line(self.name))

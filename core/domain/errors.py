@@ -114,7 +114,10 @@ class UnknownModel(ModelError):
     @property
     def notice(self) -> str:  # type: ignore[override]
         name = f" `{self.model}`" if self.model else ""
-        return f"Nebula does not offer the model{name} to this bot. See `!model list` for those it offers."
+        return (
+            f"Nebula does not offer the model{name} to this bot. Choose one from `!model list` with `!model set`, or "
+            "ask whoever runs the bot to check NEBULA_MODEL."
+        )
 
 
 class BadRequest(ModelError):

@@ -85,8 +85,10 @@ class Placement(StrEnum):
 @dataclass(frozen=True, slots=True)
 class PlatformDefaults:
     """What the users of a platform expect if nobody has set anything. `roaming`: a person is the same in all of its
-    workspaces, and so are their own defaults."""
+    workspaces, and so are their own defaults. `suggestions`: what it suggests to people to ask where a chat begins;
+    empty if it has no place to show them."""
 
     memory: Memory
     replies: Placement
     roaming: bool = False
+    suggestions: tuple[str, ...] = ()

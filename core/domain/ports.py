@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from core.domain.chat import Beat, Catalog, ChatRequest, Completion, Delta
 from core.domain.conversation import Address, Attachment, Place
@@ -158,4 +158,19 @@ class Platform(Protocol):
     async def fetch(self, attachment: Attachment, most: int) -> bytes:
         """The content of a file, at most `most` bytes of it. Raises PlatformError: TooLong if it is larger, Forbidden
         if we may not read it, Gone if it was deleted, Unreachable. Whoever calls it gives it a deadline."""
+        ...
+
+
+@runtime_checkable
+class Entitles(Protocol):
+    """A platform on which chats have titles that the bot may set; a terminal has none."""
+
+    def chat(self, address: Address) -> str:
+        """The id of the chat that a question at this address began and whose title is ours to set; "" if there is none.
+        Does no IO."""
+        ...
+
+    async def entitle(self, address: Address, title: str, *, begun: bool = False) -> None:
+        """Give that chat this title, unless a person has given it one. `begun`: the reply to the question is not there
+        yet. Raises PlatformError."""
         ...

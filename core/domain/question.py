@@ -111,6 +111,11 @@ class Question:
         return new and bool(self.message) and not self.private and not self.place.direct
 
     @property
+    def is_open(self) -> bool:
+        """Whether others could read that somebody asked it; a press of a button asks nothing new."""
+        return isinstance(self.kind, New | Declined) and not self.private
+
+    @property
     def asker(self) -> str:
         """The id of the one person who asked it, whose own defaults count; "" if it includes questions of others."""
         return "" if any(each != self.author.id for each in self.others) else self.author.id

@@ -20,7 +20,9 @@ from core.domain.turn_id import Step, TurnId, step_of
 from core.inbound.buttons import ButtonActions, ButtonPress
 from core.inbound.edits import EditHandler
 from core.inbound.followups import FollowUps
+from core.inbound.introduction import Introduction
 from core.inbound.menus import catch_up
+from core.inbound.otherbots import OtherBots
 from core.ratelimit.shared import SharedRateLimit
 from core.store.presence import Presence
 from core.store.turns import Acceptance, Turns
@@ -50,11 +52,14 @@ class Dispatcher:
         presence: Presence,
         rate_limits: SharedRateLimit,
         followups: FollowUps,
+        bots: OtherBots,
+        introduction: Introduction,
         access: AccessList = EVERYBODY,
     ) -> None:
         """`rate_limits`: counts the calls of all processes, for those that an adapter makes beside replies.
-        `followups`: says which messages without a mention an adapter passes on."""
-        self.rate_limits, self.followups = rate_limits, followups
+        `followups`: says which messages without a mention an adapter passes on, and `bots` which messages of bots.
+        `introduction`: what an adapter says where the bot was added."""
+        self.rate_limits, self.followups, self.bots, self.introduction = rate_limits, followups, bots, introduction
         self._inbox, self._turns, self._handlers, self._buttons = inbox, turns, handlers, buttons
         self._edits, self._presence, self._access = edits, presence, access
         self._bursts, self._typing = Bursts(), Bursts(30, 1.0)  # of commands and presses; of letters typed
@@ -69,7 +74,7 @@ class Dispatcher:
         text = question.text.strip()
         if self._is_stranger(question):
             return None
-        if not self.is_command(text):
+        if not self.is_command(text) or question.author.program:  # a bot gives no commands, whatever it writes
             await self._accept(question)
             return None
         if (pace := self._pace(question.author, question.place)) is not Pace.FINE:
@@ -120,6 +125,10 @@ class Dispatcher:
         """This platform is connected now. Call it about every half minute. Never raises."""
         with suppress(StoreError):
             await self._presence.present(name)
+
+    async def suggestions(self, place: Place) -> tuple[str, ...]:
+        """The questions that people in this place are suggested to ask where a chat begins. Raises StoreError."""
+        return await self._handlers.suggestions(place)
 
     async def known(self, scope: str) -> tuple[Conversation, ...]:
         """The remembered conversations of a workspace (`discord/-`) or channel. Raises StoreError."""

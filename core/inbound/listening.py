@@ -1,7 +1,7 @@
 """The rules of listening: which messages that do not address the bot are meant for it nevertheless.
 
-Each table is read from its top, and the first rule that applies decides. A message that mentions the bot needs none of
-them; an edit makes no new question of a message that did not mention it (see EditHandler).
+Each table is read from its top, and the first rule that applies decides. A person's message that mentions the bot needs
+none of them; an edit makes no new question of a message that did not mention it (see EditHandler).
 """
 
 import re
@@ -35,6 +35,17 @@ class Remark:
 
 
 @dataclass(frozen=True, slots=True)
+class BotMessage:
+    """A message that a bot, an app or a workflow wrote. `own`: we did, or the app that we belong to. `addresses`: it
+    mentions us. `named`: the operator lets this bot ask. `commands`: it gives a command."""
+
+    own: bool = False
+    addresses: bool = True
+    named: bool = False
+    commands: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Listening:
     """How the bot listens to one person in one place. `opened`: the place is a thread that a question to the bot
     opened; `asked`: this person has asked there."""
@@ -48,12 +59,13 @@ class Listening:
 @dataclass(frozen=True, slots=True)
 class Rule(Generic[T]):
     """One rule: when it applies, and whether a message is then meant for the bot. `everybody`: for anybody's message
-    there, so that the answer can be remembered for the place."""
+    there, so that the answer can be remembered for the place. `signed`: it was, but in vain, which a sign says."""
 
     why: str
     applies: Callable[[T], bool]
     meant: bool = False
     everybody: bool = True
+    signed: bool = False
 
 
 # What a message is. Where none of these applies, the place decides.
@@ -75,6 +87,15 @@ OF_PLACES: tuple[Rule[Listening], ...] = (
     Rule("its author has not asked in this thread", lambda here: True, everybody=False),
 )
 
+# What bots say to the bot. The last one always applies. How often they may ask in a row, the store decides.
+OF_BOTS: tuple[Rule[BotMessage], ...] = (
+    Rule("we wrote it ourselves", lambda said: said.own),
+    Rule("it does not mention the bot", lambda said: not said.addresses),
+    Rule("the operator does not let this bot ask", lambda said: not said.named, signed=True),
+    Rule("bots give no commands", lambda said: said.commands, signed=True),
+    Rule("the operator lets this bot ask", lambda said: True, meant=True),
+)
+
 
 def rule_of_message(said: Remark) -> Rule[Remark] | None:
     """The rule that keeps the bot silent whatever the place is, if there is one."""
@@ -84,6 +105,11 @@ def rule_of_message(said: Remark) -> Rule[Remark] | None:
 def rule_of_place(here: Listening) -> Rule[Listening]:
     """The rule that decides about a message about which none of the others does."""
     return next(rule for rule in OF_PLACES if rule.applies(here))
+
+
+def rule_of_bot(said: BotMessage) -> Rule[BotMessage]:
+    """The rule that decides about what a bot says."""
+    return next(rule for rule in OF_BOTS if rule.applies(said))
 
 
 def is_command_of_others(text: str) -> bool:

@@ -15,10 +15,18 @@ from httpx_aiohttp import HttpxAiohttpClient
 
 from core import metrics
 from core.domain.chat import Beat, Catalog, ChatRequest, Completion, Delta, Finish, ModelInfo, Usage
-from core.domain.errors import BadRequest, BrokenStream, ModelTimeout, ServerTrouble
+from core.domain.errors import BadRequest, BrokenStream, ModelError, ModelTimeout, ServerTrouble, WrongAddress
 from core.nebula import catalog, private_api
 from core.nebula.dialect import STANDARD, Dialect, adapted
-from core.nebula.failures import AttemptFailed, from_response, refusal_words
+from core.nebula.failures import (
+    AttemptFailed,
+    WebPage,
+    base_of,
+    from_response,
+    refusal_words,
+    unreachable,
+    wrong_path,
+)
 from core.nebula.response import ResponseDecoder
 from core.nebula.retries import Before, RetryPolicy
 from core.nebula.wire import request_body, request_fields
@@ -67,8 +75,8 @@ class Nebula:
         that whoever counts requests can count the retries too.
         """
         self._key = api_key.strip()
-        # one sample of the API page gives the full address as the base
-        self._base = base_url.strip().rstrip("/").removesuffix("/chat/completions")
+        self._base = base_of(base_url)
+        self._answered = False  # whether the API has ever answered since the start
         self._platform = platform_url.strip().rstrip("/")
         self._connect, self._first_token, self._between, self._whole = connect, first_token, between_tokens, whole
         self._retries, self._backoff = max(1, retries), backoff
@@ -109,22 +117,18 @@ class Nebula:
         """
         return aclosing(self._answer(request, beat or Beat()))
 
-    async def check(self) -> None:
-        """Ask for the list of models, to see whether the API takes our key. Raises ModelError."""
-        request = self._client.build_request("GET", f"{self._base}/models", headers={"Accept": "application/json"})
+    async def check(self) -> tuple[ModelInfo, ...]:
+        """Ask for the list of models, to see whether the API takes our key, and return it. Raises ModelError."""
         try:
             async with asyncio.timeout(self._first_token):
-                response = await self._client.send(request, stream=True)
+                return await self._served_models()
         except TimeoutError as error:
             raise ModelTimeout("no list of models in time") from error
         except _CONNECTION_ERRORS as error:
-            raise ServerTrouble(_types(error)) from error
-        try:
-            if not response.is_success:
-                body = await _error_body(response)
-                raise from_response(response.status_code, body, response.headers, "", time.time()).error
-        finally:
-            await response.aclose()
+            raise self._no_connection(error) from error
+        except (ValueError, RecursionError) as error:
+            said = wrong_path(self._base)
+            raise WrongAddress(f"what answers has no list of models: {said}") from error
 
     async def complete(self, request: ChatRequest) -> Completion:
         """Return the whole answer at once. Raises ModelError."""
@@ -192,7 +196,10 @@ class Nebula:
                     raise AttemptFailed(BrokenStream(_types(error)), again=True) from error
                 if data is None:
                     break
-                delta = decoder.feed(data)
+                try:
+                    delta = decoder.feed(data)
+                except AttemptFailed as failed:
+                    raise self._judged(failed) from None
                 if decoder.alive:
                     deadline = clock() + self._between
                     if beat:
@@ -201,7 +208,12 @@ class Nebula:
                     deadline = min(deadline, clock() + AFTER_FINISH_SECONDS)
                 if delta is not None:
                     yield delta
-            yield decoder.close()
+            try:
+                last = decoder.close()
+            except AttemptFailed as failed:
+                raise self._judged(failed) from None
+            self._answered = True
+            yield last
             with suppress(TimeoutError, *_CONNECTION_ERRORS):
                 drained = clock() + DRAIN_SECONDS
                 while await _next(body, drained) is not None:
@@ -223,7 +235,7 @@ class Nebula:
                     yield response, len(content)
                     return
                 body = await _error_body(response)
-                failed = from_response(response.status_code, body, response.headers, model, time.time())
+                failed = self._refusal(response, body, model)
             unset = frozenset(name for name, value in fields.items() if value is None)
             other = adapted(dialect, response.status_code, refusal_words(body), frozenset(fields), unset)
             if (
@@ -252,7 +264,7 @@ class Nebula:
         except TimeoutError as error:
             raise AttemptFailed(ModelTimeout("no answer in time")) from error
         except _CONNECTION_ERRORS as error:
-            raise AttemptFailed(ServerTrouble(_types(error)), again=True) from error
+            raise AttemptFailed(self._no_connection(error), again=True) from error
         try:
             if encoding := _encoding(response):
                 raise AttemptFailed(ServerTrouble(f"HTTP {response.status_code} in the encoding {encoding}"))
@@ -266,18 +278,42 @@ class Nebula:
             raise RuntimeError("use Nebula inside `async with`")
         return self._http
 
+    def _judged(self, failed: AttemptFailed) -> AttemptFailed:
+        """What a failure of an answer means: a web page, that the address is wrong, unless the API answered before."""
+        if isinstance(failed.error, WebPage):
+            said = f"{failed.error}: {wrong_path(self._base)}"
+            failed.error = ServerTrouble(str(failed.error)) if self._answered else WrongAddress(said)
+        return failed
+
+    def _no_connection(self, error: Exception) -> ModelError:
+        """What it means that no response came. Before there ever was one, the address may be wrong: nobody should be
+        asked to try again in a moment."""
+        said, nothing = unreachable(self._base, error)
+        return WrongAddress(said) if nothing and not self._answered else ServerTrouble(said)
+
+    def _refusal(self, response: httpx.Response, body: bytes, model: str = "") -> AttemptFailed:
+        """What a response other than a success means."""
+        failed = from_response(response.status_code, body, response.headers, model, time.time())
+        if isinstance(failed.error, WrongAddress):
+            said = wrong_path(self._base, response.status_code)
+            failed.error = WrongAddress(f"{failed.error}: {said}")
+        return failed
+
     async def _platform_models(self) -> tuple[ModelInfo, ...]:
         return await self._models(f"{self._platform}/serverless/models")
 
     async def _served_models(self) -> tuple[ModelInfo, ...]:
-        return await self._models(f"{self._base}/models")
+        models = await self._models(f"{self._base}/models")
+        self._answered = True
+        return models
 
     async def _models(self, url: str) -> tuple[ModelInfo, ...]:
-        """The models of a list. Raises ValueError if it is none, or too large."""
+        """The models of a list. Raises ModelError if it is refused, and ValueError if it is none, or too large."""
         request = self._client.build_request("GET", url, headers={"Accept": "application/json"})
         response = await self._client.send(request, stream=True)
         try:
-            response.raise_for_status()
+            if not response.is_success:
+                raise self._refusal(response, await _error_body(response)).error
             if encoding := _encoding(response):
                 raise ValueError(f"a list of models in the encoding {encoding}")
             body = bytearray()

@@ -1,14 +1,21 @@
-"""Maps failures of the Nebula API (statuses, headers and error bodies) to the error tree.
+"""Maps failures of the Nebula API (statuses, headers, error bodies and lost connections) to the error tree.
 
 The status decides first, then the error's type and code, then its wording: servers of this family disagree on all
-three. The server's wording never enters our errors, because it may quote messages, keys and addresses.
+three. The server's wording never enters our errors, because it may quote messages, keys and addresses. What may be a
+wrong address names the variable.
 """
 
 import email.utils
 import json
 import math
 import re
+import socket
+import ssl
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
+from urllib.parse import urlsplit
+
+import httpx
 
 from core.domain.errors import (
     BadKey,
@@ -72,6 +79,10 @@ _MODEL = re.compile(
     r"|(not allowed to access|(don't|do not) have access to) (this |the )?model"
     r"|no (healthy )?deployments? (found |available )?for"
 )
+# nginx, Go and Apache, of a request without TLS.
+_PLAIN = re.compile(
+    r"plain http request was sent to https port|http request to an https server|speaking plain http to an ssl"
+)
 # A refusal for asking too often that comes with another status than 429.
 _THROTTLED = re.compile(
     r"throttlingexception|throttling[._]|too many (?:concurrent )?requests|rate[ _-]?limit[ _-]?(?:exceeded|reached)"
@@ -88,6 +99,10 @@ _PAGE = re.compile(
     r"|attention required|akamai|incapsula|sucuri|request unsuccessful"
 )
 _SIZES, _SIZE = ("n_ctx", "n_prompt_tokens"), re.compile(r"[0-9]{1,12}")
+VARIABLE = "NEBULA_BASE_URL"
+USUAL_END = "/v1"
+# What people copy along with the base of the API.
+_ENDS = ("/chat/completions", "/completions", "/chat", "/models", "/embeddings", "/responses")
 _STATUS = re.compile(r"[45]\d\d")
 _DAILY = re.compile(r"per[ _-]?day|daily|requests?/day|\brpd\b|\btpd\b")
 _TOKEN = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,39}")
@@ -102,6 +117,10 @@ _GUESSES = (
     (re.compile(r"time[ds]?[ _-]?out"), 408),
     (_MODEL, 404),
 )
+
+
+class WebPage(ServerTrouble):
+    """A web page came in place of an answer, although the status is a success."""
 
 
 class AttemptFailed(Exception):
@@ -191,6 +210,8 @@ def _failed(status: int, error: object, wait: float | None, model: str) -> Attem
 
 def _classify(status: int, words: str, detail: str, wait: float | None, model: str, error: object) -> ModelError:
     page = isinstance(error, str) and _PAGE.search(error[:2000]) is not None
+    if status == 400 and _PLAIN.search(words):
+        return WrongAddress(f"{detail}: it expects https://")
     if status not in (401, 402, 404, 429) and _FILTERED.search(words):
         return Filtered(detail)
     if status == 429 and _AGAIN_IN.search(words):
@@ -264,3 +285,56 @@ def _detail(status: int, error: object) -> str:
         if known and text not in ("None", *words) and len(words) < 5:
             words.append(text)
     return " ".join(words)
+
+
+def base_of(url: str) -> str:
+    """The base of the API: one sample of the API page gives the address of a method as the base."""
+    return url.strip().rstrip("/").removesuffix("/chat/completions")
+
+
+def wrong_path(url: str, status: int = 404) -> str:
+    """A sentence about an address where something else than the API answers, with this status."""
+    parts = urlsplit(url)
+    if 300 <= status < 400 and parts.scheme == "http":
+        return f"{VARIABLE} leads to another address: begin it with https://"
+    if ended := next((each for each in _ENDS if parts.path.endswith(each)), ""):
+        return f"{VARIABLE} must end before {ended}"
+    names = [name for name in parts.path.split("/") if name]
+    if doubled := next((name for name, after in pairwise(names) if name == after), ""):
+        return f"{VARIABLE} has /{doubled} twice: leave one out"
+    if "v1" not in names:
+        return f"{VARIABLE} lacks the {USUAL_END} with which it usually ends"
+    return f"{VARIABLE} leads to something else than the API: check it, up to its end (usually {USUAL_END})"
+
+
+def unreachable(url: str, error: BaseException) -> tuple[str, bool]:
+    """Why no response came from an address, from what the HTTP library raised; and whether nothing answers there at
+    all, so that the address may be wrong."""
+    causes = _causes(error)
+    kind = type(error.__cause__ or error).__name__
+    for cause in reversed(causes):
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            why = str(getattr(cause, "verify_message", "")) or "it is not trusted"
+            return f"the server's certificate is refused ({why}): check the host in {VARIABLE}, and the clock", True
+        if isinstance(cause, ssl.SSLError):
+            return f"the server does not speak TLS ({kind}): check the port in {VARIABLE}, or write http://", True
+        if isinstance(cause, socket.gaierror):
+            return f"the name of the host in {VARIABLE} is not known (DNS)", True
+        if isinstance(cause, ConnectionRefusedError):
+            return f"nobody listens at the host and port in {VARIABLE} (connection refused)", True
+    if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol):
+        return f"{VARIABLE} is no address ({kind})", True
+    if isinstance(error, httpx.ConnectTimeout) and isinstance(causes[-1], TimeoutError):
+        return f"the host in {VARIABLE} does not answer ({kind})", True
+    hint = "" if url.lower().startswith("https") else f": if it expects TLS, begin {VARIABLE} with https://"
+    return f"the connection was lost ({kind}){hint}", False
+
+
+def _causes(error: BaseException | None) -> list[BaseException]:
+    """The error and what it came from, outermost first."""
+    found: list[BaseException] = []
+    while error is not None and error not in found and len(found) < 10:
+        found.append(error)
+        inner = getattr(error, "os_error", None)  # aiohttp keeps what the system said here
+        error = error.__cause__ or error.__context__ or (inner if isinstance(inner, BaseException) else None)
+    return found

@@ -7,8 +7,8 @@ import json
 from dataclasses import replace
 
 from core.domain.chat import Delta, Finish, Usage
-from core.domain.errors import BrokenStream, NoAnswer, ServerTrouble
-from core.nebula.failures import AttemptFailed, from_stream
+from core.domain.errors import BrokenStream, NoAnswer
+from core.nebula.failures import AttemptFailed, WebPage, from_stream
 from core.nebula.reasoning import Splitter, thinks_unopened
 from core.nebula.sse import MAX_EVENT_BYTES, EventDecoder, EventTooLong, ServerSentEvent
 from core.nebula.templates import TurnEnd
@@ -239,7 +239,7 @@ class ResponseDecoder:
             self._fail(AttemptFailed(BrokenStream("the answer is not valid JSON"), again=True))
             return None
         if chunk is None:
-            self._fail(AttemptFailed(ServerTrouble("HTTP 200 with a web page instead of an answer"), again=True))
+            self._fail(AttemptFailed(WebPage("HTTP 200 with a web page instead of an answer"), again=True))
             return None
         added = self._add([ServerSentEvent(body)], closing=True)
         self.ended = True

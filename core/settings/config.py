@@ -1,9 +1,9 @@
 """The variables that the core and the program read; those of a platform are with its adapter."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr
 
@@ -13,6 +13,7 @@ from core.settings.environment import Section
 from core.settings.fields import LOWER, WORDS, Http, Port, Words, address
 from core.settings.locales import language_name, timezone_name
 from core.settings.parameters import OperatorDefaults
+from core.text import LONGEST_NAME, one_line
 
 DEFAULT_PROMPT = (
     "You are Nebula, a helpful assistant in a chat. Answer in the language of the question, "
@@ -25,19 +26,34 @@ def _squeezed(value: object) -> object:
     return "".join(value.lower().split()) if isinstance(value, str) else value
 
 
-def _ids(value: tuple[str, ...]) -> tuple[str, ...]:
-    """Accepts a platform's ids, not names: `U024BE7LH`, `175928847299117063`, a thread's `1712.0001`."""
-    if unknown := [word for word in value if not re.fullmatch(r"[A-Z][A-Z0-9]+|[0-9]+(\.[0-9]+)?", word)]:
-        raise ValueError(
-            f"{', '.join(unknown)} is not an id; write ids of people, roles, channels, threads or workspaces"
-        )
-    return value
+def _ids(what: str) -> AfterValidator:
+    """Accepts a platform's ids, not names: `U024BE7LH`, `175928847299117063`, a thread's `1712.0001`. `what`: of what,
+    for the sentence about anything else."""
+
+    def check(value: tuple[str, ...]) -> tuple[str, ...]:
+        if unknown := [word for word in value if not re.fullmatch(r"[A-Z][A-Z0-9]+|[0-9]+(\.[0-9]+)?", word)]:
+            raise ValueError(f"{', '.join(unknown)} is not an id; write ids of {what}")
+        return value
+
+    return AfterValidator(check)
+
+
+def _line(value: str) -> str:
+    """Accepts a text for one line of a message."""
+    if len(value) > LONGEST_NAME:
+        raise ValueError(f"it must have at most {LONGEST_NAME} characters")
+    return one_line(value)
 
 
 def _keys(keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
     """Accepts usable keys. Raises WrongKey, whose message does not contain the key."""
     Encryption([key.get_secret_value() for key in keys])
     return keys
+
+
+def _off(value: object) -> object:
+    """`off` → no limit."""
+    return None if isinstance(value, str) and value.strip().lower() in ("off", "none", "unlimited") else value
 
 
 def _must_be(parse: Callable[[str], str]) -> Callable[[str], str]:
@@ -53,6 +69,7 @@ def _must_be(parse: Callable[[str], str]) -> Callable[[str], str]:
 
 
 Count = Annotated[int, Field(ge=1)] | None
+Quota = Annotated[Count, BeforeValidator(_off)]
 
 # Where the operator's value of a parameter of channels comes from.
 _FIELDS = {
@@ -80,6 +97,8 @@ _FIELDS = {
 
 class Config(Section):
     """The variables that do not belong to one platform; .env.example explains them."""
+
+    shapes: ClassVar[Mapping[str, str]] = {"NEBULA_API_KEY": "ak_"}
 
     nebula_api_key: SecretStr | None = Field(None, validation_alias=AliasChoices("NEBULA_API_KEY", "NEBULA_API_TOKEN"))
     nebula_base_url: Http = "https://inference.nebulablock.com/v1"
@@ -125,19 +144,24 @@ class Config(Section):
     reply_edits: Annotated[EditPolicy, LOWER] = EditPolicy.OFFER
     reply_listen: Annotated[Listen, LOWER] = Listen.FOLLOWUPS
     reply_context: Annotated[Context, LOWER] = Context.THREAD
+    reply_titles: Annotated[Switch, LOWER] = Switch.ON
     reply_history: Annotated[OldHistory, LOWER] = OldHistory.SUMMARY
     reply_language: Annotated[str, AfterValidator(_must_be(language_name))] | None = None
     reply_timezone: Annotated[str, AfterValidator(_must_be(timezone_name))] = "UTC"
     reply_personal: Annotated[Switch, LOWER] = Switch.ON
 
-    access_allow: Annotated[Words, AfterValidator(_ids)] = ()
-    access_deny: Annotated[Words, AfterValidator(_ids)] = ()
+    operator: Annotated[str, AfterValidator(_line)] = ""
+    introduction: Annotated[Switch, LOWER] = Switch.ON
+
+    access_allow: Annotated[Words, _ids("people, roles, channels, threads or workspaces")] = ()
+    access_deny: Annotated[Words, _ids("people, roles, channels, threads or workspaces")] = ()
+    access_bots: Annotated[Words, _ids("bots, apps, workflows or webhooks")] = ()
     access_external: Annotated[Switch, LOWER] = Switch.OFF
 
-    person_requests: Count = None
-    person_tokens: Count = None
-    channel_requests: Count = None
-    channel_tokens: Count = None
+    person_requests: Quota = None
+    person_tokens: Quota = 500_000
+    channel_requests: Quota = None
+    channel_tokens: Quota = 2_000_000
 
     history_exchanges: int = Field(100, ge=1, le=1000)
     history_days: float = Field(30, gt=0, le=36_500)

@@ -3,20 +3,19 @@
 A section imports no library of its platform: it is read whether or not the platform is used.
 """
 
-import difflib
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
-from dotenv import dotenv_values
-from pydantic import AliasChoices, ValidationError, create_model, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AliasChoices, BaseModel, ConfigDict, ValidationError, create_model, model_validator
 
 from core.domain.errors import NebulaBotError
-
-_SECRETS = ("_TOKEN", "_KEY", "_SECRET")
-_ENCODING = "utf-8-sig"  # some editors begin a file with a byte order mark
+from core.finding import Finding
+from core.settings.env_file import EnvFile, read_env_file
+from core.settings.names import SECRETS, Known, doubts, misspelt
 
 
 class WrongConfig(NebulaBotError):
@@ -27,18 +26,21 @@ class WrongConfig(NebulaBotError):
         self.problems = problems
 
 
-class Section(BaseSettings):
-    """The variables of one owner, in lower case. No two sections have one of the same name."""
+class Section(BaseModel):
+    """The variables of one owner, in lower case. No two sections have one of the same name.
 
-    model_config = SettingsConfigDict(
-        env_ignore_empty=True, extra="ignore", enable_decoding=False, validate_by_name=True, defer_build=True
-    )
+    `shapes`: how a secret of each variable looks, as a regular expression for its beginning.
+    """
+
+    model_config = ConfigDict(extra="ignore", validate_by_name=True, defer_build=True)
+    shapes: ClassVar[Mapping[str, str]] = {}
 
     @model_validator(mode="before")
     @classmethod
-    def _without_blanks(cls, values: Mapping[str, Any]) -> dict[str, Any]:
-        """A value of blanks alone is none."""
-        return {name: value for name, value in values.items() if not isinstance(value, str) or value.strip()}
+    def _by_name(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The names of variables count as those of the fields, and a value of blanks alone is none."""
+        named = {low if (low := name.lower()) in cls.model_fields else name: value for name, value in values.items()}
+        return {name: value for name, value in named.items() if not isinstance(value, str) or value.strip()}
 
     def given(self, field: str) -> bool:
         """Whether the environment or .env sets this field."""
@@ -49,11 +51,25 @@ S = TypeVar("S", bound=Section)
 
 
 class Environment:
-    """A configuration without problems, from which each owner gets its own section."""
+    """A configuration without problems, from which each owner gets its own section. `file`: the .env that was read;
+    `doubts`: what is probably a mistake, but may be meant for others."""
 
-    def __init__(self, values: Mapping[str, Any], given: Set[str]) -> None:
+    def __init__(
+        self, values: Mapping[str, Any], given: Set[str], file: EnvFile | None = None, doubts: tuple[Finding, ...] = ()
+    ) -> None:
         """`values` of all fields; `given`: those that the environment or .env sets."""
         self._values, self._given = values, given
+        self.file, self.doubts = file or EnvFile(), doubts
+
+    @property
+    def count(self) -> int:
+        """How many settings the environment and .env set."""
+        return len(self._given)
+
+    @property
+    def secrets(self) -> bool:
+        """Whether they set any key or token."""
+        return any(name.upper().endswith(SECRETS) for name in self._given)
 
     def of(self, section: type[S]) -> S:
         """The values of this section. It must be one of those that were read."""
@@ -61,69 +77,92 @@ class Environment:
         return section.model_construct(_fields_set=self._given & names, **{name: self._values[name] for name in names})
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A configuration, with the defaults in place of what is wrong in it, and the sentences that say what that is."""
+
+    environment: Environment
+    problems: tuple[str, ...]
+
+
 def read(
     sections: Sequence[type[Section]],
     env_file: Path | None,
     incomplete: Callable[[Set[str]], Iterable[str]] = lambda given: (),
 ) -> Environment:
-    """Read these sections, all at once; the environment overrides `env_file`. Raises WrongConfig.
+    """Read these sections, all at once; the environment overrides `env_file`, with empty values too. Raises
+    WrongConfig.
 
     `incomplete` gets the names of all variables that are set and says which others they need.
     """
-    in_file = _contents(env_file)
-    given = {name.upper() for name, value in {**in_file, **os.environ}.items() if value and value.strip()}
+    reading = examined(sections, env_file, incomplete)
+    if reading.problems:
+        raise WrongConfig(reading.problems)
+    return reading.environment
+
+
+def examined(
+    sections: Sequence[type[Section]],
+    env_file: Path | None,
+    incomplete: Callable[[Set[str]], Iterable[str]] = lambda given: (),
+) -> Reading:
+    """Like `read`, but goes on in spite of problems."""
+    file = read_env_file(env_file)
+    in_file = file.values or {}
+    around = {name.upper(): value.strip() for name, value in os.environ.items()}
+    texts = {name: value for name, value in {**in_file, **around}.items() if value}
+    shapes = [(shape, name) for each in sections for name, shape in each.shapes.items()]
+    known = Known(frozenset(variables(sections)), shapes)
     everything = create_model("Everything", __base__=tuple(sections))
-    problems = [*incomplete(given), *_misspelt(in_file, variables(sections))]
-    try:
-        whole = everything(_env_file=env_file, _env_file_encoding=_ENCODING)  # type: ignore[call-arg]
-    except ValidationError as error:
-        details = error.errors(include_url=False, include_input=False)
-        problems = [f"{str(detail['loc'][0]).upper()}: {_reason(detail)}." for detail in details] + problems
-        raise WrongConfig(tuple(problems)) from None
-    if problems:
-        raise WrongConfig(tuple(problems))
-    return Environment({name: getattr(whole, name) for name in everything.model_fields}, whole.model_fields_set)
-
-
-def _contents(env_file: Path | None) -> Mapping[str, str | None]:
-    """What is in a .env; nothing if there is none. Raises WrongConfig if it can't be read."""
-    if env_file is None or not (env_file.is_file() or env_file.is_dir()):
-        return {}
-    try:
-        with env_file.open(encoding=_ENCODING) as stream:
-            return dotenv_values(stream=stream)
-    except UnicodeDecodeError:
-        problem = f"{env_file} is not in UTF-8: save it anew in this encoding."
-    except OSError as error:
-        problem = f"{env_file} can't be read ({error.strerror}): it must be a file that the bot may read."
-    raise WrongConfig((problem,))
+    values = {field: text for field, names in _names(everything) if (text := _first(texts, names))}
+    wrong = dict(_wrong(everything, values))
+    odd = {name: why for name in known.names & texts.keys() if (why := _odd(name, texts[name], known))}
+    problems = [*file.problems, *(f"{field.upper()}: {why}." for field, why in wrong.items())]
+    problems += [f"{name}: {why}." for name, why in sorted(odd.items()) if name.lower() not in wrong]
+    problems += misspelt(in_file, known, texts.keys())
+    if not file.found or file.values is not None:
+        problems += incomplete(texts.keys())
+    whole = everything(**{field: text for field, text in values.items() if field not in wrong})
+    found = {name: getattr(whole, name) for name in everything.model_fields}
+    unsure = (*file.doubts, *doubts(around, known, texts.keys()))
+    return Reading(Environment(found, whole.model_fields_set, file, unsure), tuple(problems))
 
 
 def variables(sections: Iterable[type[Section]]) -> set[str]:
     """The names of all variables that these sections read; a few fields have several."""
-    names = set()
-    for section in sections:
-        for name, field in section.model_fields.items():
-            names.add(name.upper())
-            if isinstance(field.validation_alias, AliasChoices):
-                names |= {str(choice) for choice in field.validation_alias.choices}
-    return names
+    return {name for section in sections for _, names in _names(section) for name in names}
 
 
-def _misspelt(in_file: Mapping[str, str | None], known: Collection[str]) -> list[str]:
-    """Problems with names in .env that are almost ours: misspelt variables that would otherwise be ignored silently.
+def _names(section: type[BaseModel]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Each field with the names of its variables, of which the first one that has a value counts."""
+    for name, field in section.model_fields.items():
+        alias = field.validation_alias
+        more = [str(choice) for choice in alias.choices] if isinstance(alias, AliasChoices) else []
+        yield name, tuple(dict.fromkeys((name.upper(), *more)))
 
-    A name that begins like one of our secrets, such as SLACK_, is meant for us however it goes on.
-    """
-    secrets = {name.split("_")[0] for name in known if name.endswith(_SECRETS)}
-    problems = []
-    for name in in_file:
-        ours = name.upper().split("_")[0] in secrets
-        near = difflib.get_close_matches(name.upper(), sorted(known), n=1, cutoff=0.6 if ours else 0.85)
-        if name.upper() not in known and (near or ours):
-            hint = f"did you mean {near[0]}?" if near else "docs/settings.md lists all settings."
-            problems.append(f"{name} in .env is not a setting; {hint}")
-    return problems
+
+def _first(texts: Mapping[str, str], names: Sequence[str]) -> str:
+    return next((texts[name] for name in names if name in texts), "")
+
+
+def _wrong(everything: type[BaseModel], values: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """The fields with a value that they can't have, and why."""
+    try:
+        everything(**values)
+    except ValidationError as error:
+        for detail in error.errors(include_url=False, include_input=False):
+            yield str(detail["loc"][0]).lower(), _reason(detail)
+
+
+def _odd(name: str, text: str, known: Known) -> str:
+    """Why this can't be the secret that belongs here, "" if it may be."""
+    if not name.endswith(SECRETS):
+        return ""
+    if (whose := known.owner(text)) and whose != name and (whose, name) != ("NEBULA_API_KEY", "NEBULA_API_TOKEN"):
+        return f"it looks like what belongs in {whose}"
+    if text[0] in "\"'<" or not re.fullmatch("(Bot )?[!-~]+", text):
+        return "it contains quotation marks, a space or a character that no token has: copy it anew"
+    return ""
 
 
 def _reason(detail: Any) -> str:

@@ -2,6 +2,7 @@
 
 import re
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -15,6 +16,20 @@ def address(*schemes: str) -> AfterValidator:
         return value
 
     return AfterValidator(check)
+
+
+def _usable(value: str) -> str:
+    """Accepts addresses with a host, whose port is a port."""
+    try:
+        parts = urlsplit(value.strip())
+        usable = bool(parts.hostname) and parts.port != 0 and not re.search(r"\s", value.strip())
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ValueError("it is no address: write it like https://host/path")
+    if parts.query or parts.fragment:
+        raise ValueError("it must end before the ? or #")
+    return value
 
 
 def managers(ids: str, *words: str) -> AfterValidator:
@@ -40,6 +55,6 @@ def _lower(value: object) -> object:
 WORDS = BeforeValidator(_words)
 LOWER = BeforeValidator(_lower)
 
-Http = Annotated[str, address("http", "https")]
+Http = Annotated[str, address("http", "https"), AfterValidator(_usable)]
 Port = Annotated[int, Field(ge=1, le=65_535)]
 Words = Annotated[tuple[str, ...], WORDS]

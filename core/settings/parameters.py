@@ -28,6 +28,8 @@ from core.text import harmless
 DAY_SECONDS = 86_400.0
 # Beside the parameters of a scope: whether the bot is muted there. Its value is that it is there.
 MUTED = "muted"
+# Of a workspace: what it suggests to people to ask where a chat begins, one on each line.
+SUGGESTIONS = "suggestions"
 
 
 class Layer(StrEnum):
@@ -92,8 +94,8 @@ class UsedPreset:
 @dataclass(frozen=True, slots=True)
 class ChannelSettings:
     """The values in effect in one place. None leaves a model parameter to the server. `retention` is in days. `muted`:
-    the layers in which somebody muted the bot. `usual_model`: the one that answers the questions of people who chose
-    none for themselves."""
+    the layers in which somebody muted the bot. `suggestions`: those of the workspace (see PlatformDefaults).
+    `usual_model`: the one that answers the questions of people who chose none for themselves."""
 
     prompt: str
     model: str
@@ -117,6 +119,7 @@ class ChannelSettings:
     timezone: str = "UTC"
     personal: Switch = Switch.ON
     muted: frozenset[Layer] = frozenset()
+    suggestions: tuple[str, ...] = ()
     origins: tuple[tuple[str, Origin], ...] = ()
     presets: tuple[UsedPreset, ...] = ()
     usual_model: str = ""
@@ -313,7 +316,12 @@ def resolve(
                 usual = value
     muted = frozenset(each.layer for each in stored if MUTED in each.own)
     return ChannelSettings(
-        **values, muted=muted, origins=tuple(origins.items()), presets=tuple(_used(stored)), usual_model=usual
+        **values,
+        muted=muted,
+        suggestions=_suggested(defaults, stored),
+        origins=tuple(origins.items()),
+        presets=tuple(_used(stored)),
+        usual_model=usual,
     )
 
 
@@ -347,3 +355,10 @@ def _used(stored: Sequence[LayerEntries]) -> Iterator[UsedPreset]:
     for each in stored:
         if (use := each.own.get(PRESET)) and each.layer is not Layer.PERSON:
             yield UsedPreset(referred(use.value)[0], Origin(each.layer, use.by, use.at), each.preset is not None)
+
+
+def _suggested(defaults: PlatformDefaults, stored: Sequence[LayerEntries]) -> tuple[str, ...]:
+    """What the workspace suggests to ask, where the platform has a place to show it."""
+    own = (each.own.get(SUGGESTIONS) for each in stored if each.layer is Layer.WORKSPACE)
+    found = next((each.value for each in own if each), "") if defaults.suggestions else ""
+    return tuple(filter(None, found.split("\n"))) or defaults.suggestions

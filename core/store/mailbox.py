@@ -30,6 +30,8 @@ class Retention:
     ended: int = 10  # turns of a conversation whose answer can be regenerated
     asked: float = 7 * 86_400  # how long it is known who asked in a thread, after their last question there
     unreadable: float = 180  # how long a question that nobody can read waits for a process that can
+    chained: int = 3  # questions of bots that are accepted in one place without a person's between
+    chain: float = 3600  # how long such a chain lasts after its last question
 
 
 DEFAULT_RETENTION = Retention()
@@ -60,6 +62,7 @@ def _common(
 def _accept(
     dedupe: str,
     asked: str,
+    chain: str,
     /,
     *,
     request: str,
@@ -72,8 +75,11 @@ def _accept(
     opens: int,
     person: str,
     asked_ms: int,
+    link: str,
+    most: int,
+    chain_ms: int,
 ) -> Any:
-    """DUPLICATE, FULL or QUEUED with a number, or CLAIMED with a snapshot."""
+    """DUPLICATE, FULL, SILENT or QUEUED with a number, or CLAIMED with a snapshot."""
 
 
 def _claim(old_line: str, old_leases: str, /, *, lane: str) -> Any:
@@ -212,6 +218,10 @@ class Mailboxes:
     def asked_key(self, conversation: Conversation) -> str:
         """The set of those who asked in the threads of a conversation's channel; in the conversation's partition."""
         return f"{self._tagged(conversation.name)}:o:{conversation.channel_scope}"
+
+    def chain_key(self, conversation: Conversation, place: Place) -> str:
+        """How many questions of bots there were in this place without a person's; in the conversation's partition."""
+        return f"{self._tagged(conversation.name)}:k:{place.name}"
 
     def asked_keys(self, place: Place) -> tuple[str, ...]:
         """The sets that may know of the thread of this place; usually it is one."""

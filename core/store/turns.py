@@ -66,6 +66,13 @@ class Full:
 
 
 @dataclass(frozen=True, slots=True)
+class Silent:
+    """Bots asked too often here without a person between; nothing was stored. `first`: those before it were."""
+
+    first: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Refused:
     """Nothing was stored: the person may not ask here, or not now. The sentence says why."""
 
@@ -86,7 +93,7 @@ class Claimed:
     turn: Turn
 
 
-Acceptance = Duplicate | Full | Refused | Queued | Claimed
+Acceptance = Duplicate | Full | Silent | Refused | Queued | Claimed
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,19 +141,18 @@ class Turns:
         others without `claim`.
 
         `request` names this call: a repetition with the same name, after a lost answer, returns that answer again.
-        `keep`: how many seconds this conversation is remembered; None: as the limits say. `parallel`: how many of its
-        lanes may be held at once.
+        `keep`: how many seconds the conversation is remembered; None: as the limits say. `parallel`: its lanes at once.
         """
         limits, conversation, place = self.limits, lane.conversation, question.place
         kept = limits.keep if keep is None else keep
-        entry = self._entries.question(lane, question)
         asked = time.monotonic()
         reply = await self.mailboxes.accept(
             conversation,
             self.mailboxes.question_key(conversation, question.id),
             self.mailboxes.asked_key(conversation),
+            self.mailboxes.chain_key(conversation, place),
             request=request,
-            entry=entry,
+            entry=self._entries.question(lane, question),
             inbox_limit=limits.inbox,
             keep_ms=ms(kept),
             parallel=parallel,
@@ -155,12 +161,17 @@ class Turns:
             opens=int(place.thread in ("", question.message)),
             person=question.author.id,
             asked_ms=ms(min(limits.asked, kept)),
+            link=("extends" if question.author.program else "ends") if question.is_open else "",
+            most=limits.chained,
+            chain_ms=ms(limits.chain),
         )
         match reply[0]:
             case b"DUPLICATE":
                 return Duplicate()
             case b"FULL":
                 return Full(waiting=reply[1])
+            case b"SILENT":
+                return Silent(first=reply[1] == limits.chained + 1)
             case b"QUEUED":
                 return Queued(ahead=reply[1])
             case _:
@@ -175,11 +186,11 @@ class Turns:
         async with guarded():
             return not await self._redis.exists(self.mailboxes.question_key(conversation, question.id))
 
-    async def once(self, event: TurnId) -> bool:
-        """True for the first call with this event's id across all processes."""
+    async def once(self, event: TurnId, keep: float | None = None) -> bool:
+        """True for the first call with this event's id across all processes, in `keep` seconds (`limits.dedupe`)."""
         key, call = self.mailboxes.dedupe_key(event), uuid.uuid4().hex
         async with guarded():
-            if await self._redis.set(key, call, nx=True, px=ms(self.limits.dedupe)):
+            if await self._redis.set(key, call, nx=True, px=ms(self.limits.dedupe if keep is None else keep)):
                 return True
             # The client repeats a command whose answer was lost: then the key exists and holds our own call.
             return bool(await self._redis.get(key) == call.encode())

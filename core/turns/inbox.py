@@ -15,11 +15,14 @@ from core.settings.parameters import MUTED, ChannelSettings, Layer
 from core.settings.routing import conversation_of, lane_of
 from core.store.records import ConversationLookups
 from core.store.settings import SettingsStore
-from core.store.turns import Acceptance, Claimed, Full, Queued, Refused, Turns
+from core.store.turns import Acceptance, Claimed, Full, Queued, Refused, Silent, Turns
 from core.turns.accepted import AcceptedQuestions
 from core.turns.background import Background
 from core.turns.runner import TurnRunner
 from core.turns.surfaces import Surfaces
+
+# Shown once, where bots asked so often that the next question could be their answer to the last reply.
+AMONG_BOTS = "I have answered bots {times} times in a row here, so I wait until a person asks me something."
 
 
 class Inbox:
@@ -48,7 +51,8 @@ class Inbox:
         """
         settings = await self._settings.of(question.place, question.asker)
         if sentence := await self._admission.refusal(question):
-            if await self._turns.once(step_of(question.id, Step.REFUSED)):
+            # A bot might answer the sentence.
+            if await self._turns.once(step_of(question.id, Step.REFUSED)) and not question.author.program:
                 self._background.start(send_ephemeral(self._surface(question, settings), sentence))
             return Refused(sentence)
         question = self._admission.judged(question)
@@ -66,7 +70,11 @@ class Inbox:
                 if settings.overlap is Overlap.INTERRUPT and not question.replaces:
                     await self._interrupt(lane, question)
             case Full(waiting) if not (question.replaces or question.continues):  # a button's caller tells the person
-                self._background.start(say(self._surface(question, settings), full(waiting)))
+                if not question.author.program:
+                    self._background.start(say(self._surface(question, settings), full(waiting)))
+            case Silent(first=True) if await self._turns.once(step_of(question.id, Step.SILENT)):
+                sentence = AMONG_BOTS.format(times=self._turns.limits.chained)
+                self._background.start(say(self._surfaces.beside(question, settings, Step.SILENT), sentence))
         return acceptance
 
     async def _queue(self, question: Question, lane: Lane, settings: ChannelSettings) -> Acceptance:

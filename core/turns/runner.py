@@ -78,6 +78,7 @@ from core.turns.background import Background
 from core.turns.lease import HANDOVER_SECONDS, Lease
 from core.turns.surfaces import Surfaces
 from core.turns.takeover import Takeover
+from core.turns.titles import Titles
 
 log = logging.getLogger(__name__)
 
@@ -98,21 +99,23 @@ class TurnRunner:
         background: Background,
         *,
         quota: Quota = UNLIMITED,
+        titles: Titles | None = None,
         drain_seconds: float = 20,
         handover_seconds: float = HANDOVER_SECONDS,
         attempts: int = 3,
         at_once: int = 200,
     ) -> None:
-        """`drain_seconds`: how long running replies may take at shutdown. `handover_seconds`: how long other processes
-        then have to take over the rest. `attempts`: after this many, a sentence closes the turn. `at_once`: how many
-        turns run in this process; further ones are left to other processes, or wait."""
+        """`titles`: None if chats get none. `drain_seconds`: how long running replies may take at shutdown.
+        `handover_seconds`: how long other processes then have to take over the rest. `attempts`: after this many, a
+        sentence closes the turn. `at_once`: how many turns run in this process; further ones are left to other
+        processes, or wait."""
         self._turns = turns
         self._settings = settings
         self._assistant = assistant
         self._surfaces = surfaces
         self._accepted = accepted
         self._background = background
-        self._quota = quota
+        self._quota, self._titles = quota, titles
         self._drain_seconds, self._handover_seconds = drain_seconds, handover_seconds
         self._attempts, self._at_once = attempts, at_once
         self._running: dict[asyncio.Task[None], Lane] = {}
@@ -212,6 +215,8 @@ class TurnRunner:
             async with asyncio.TaskGroup() as group:
                 holding = group.create_task(lease.hold())
                 turn, settings = await self._merge_waiting(turn, settings)
+                if self._titles:
+                    self._titles.begun(turn, settings)
                 result = await self._answer(turn, settings, surface, lease)
                 try:
                     following = await self._commit(turn, result)
@@ -219,6 +224,9 @@ class TurnRunner:
                 except QuestionDeleted:  # after the last renewal of the lease
                     await retract(surface, lease.progress.messages)
                     following = await self._commit(turn, TurnResult(None))
+                else:
+                    if self._titles and result.exchange:
+                        self._titles.answered(turn, settings)
                 holding.cancel()
         except asyncio.CancelledError:
             with suppress(StoreError, PlatformError, TimeoutError):

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from core.domain.conversation import Address, Attachment, Place
-from core.domain.ports import Platform, Surface
+from core.domain.ports import Entitles, Platform, Surface
 from core.domain.question import Question
 from core.domain.surroundings import Reach, Surroundings
 from core.domain.turn_id import Step, TurnId, step_of
@@ -46,6 +46,17 @@ class Surfaces:
     async def fetch(self, platform: str, attachment: Attachment, most: int) -> bytes:
         """The content of a file on this platform. Raises PlatformError."""
         return await self._platforms[platform].fetch(attachment, most)
+
+    def chat(self, question: Question, settings: ChannelSettings) -> str:
+        """The chat that a question began and whose title is ours to set (see Entitles); "" if there is none."""
+        platform = self._platforms[question.place.platform]
+        return platform.chat(address_of(question, settings)) if isinstance(platform, Entitles) else ""
+
+    async def entitle(self, question: Question, settings: ChannelSettings, title: str, *, begun: bool = False) -> None:
+        """Give that chat a title (see Entitles). Raises PlatformError."""
+        platform = self._platforms[question.place.platform]
+        if isinstance(platform, Entitles):
+            await platform.entitle(address_of(question, settings), title, begun=begun)
 
     def _open(self, address: Address) -> Surface:
         return self._platforms[address.place.platform].open(address)

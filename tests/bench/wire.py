@@ -59,6 +59,9 @@ class Addresses:
             "DISCORD_API_URL": self.discord,
             "DISCORD_GATEWAY_URL": self.gateway,
             "DISCORD_TOKEN": self.discord_token,
+            # one person asks more in a minute than people do in a day
+            "PERSON_TOKENS": "off",
+            "CHANNEL_TOKENS": "off",
         }
 
     def config(self, data: Path, **more: Any) -> Configuration:

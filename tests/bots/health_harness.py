@@ -10,8 +10,9 @@ import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
 from bots import health
-from bots.compose import Bot, chat_model
+from bots.compose import Bot, chat_model, nebula
 from bots.discord.app import Discord
+from bots.doctor.look import FirstLook
 from bots.run import checks, serving
 from bots.sandbox.discord import limits as discord_limits
 from bots.sandbox.discord.server import DiscordServer
@@ -77,11 +78,14 @@ class HealthServers:
         served = [Slack(sections.slack) if kind is Slack else Discord(sections.discord) for kind in platforms]
         breakers = Breakers()
         async with connection(redis_url) as redis, chat_model(config, redis, breakers) as model:
-            wanted = [*more, *checks(redis, breakers, served, config.health_silence_seconds, health.FirstLook())]
+            look = FirstLook()
+            wanted = [*more, *checks(redis, breakers, served, config.health_silence_seconds, look)]
             async with (
                 health.health(config.health_port, config.health_host, wanted),
                 serving(config, redis, model, served) as bot,
+                nebula(config) as client,
             ):
+                await look.run(client.check, config.nebula_model)
                 if ready:
                     await self.until_ready(200)
                 yield bot

@@ -5,9 +5,8 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, contextmanager, suppress
-from dataclasses import replace
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,13 +16,15 @@ from redis.asyncio import Redis
 
 from bots import health
 from bots.discord.app import Discord
+from bots.doctor import look
+from bots.doctor.look import FirstLook
 from bots.sandbox.nebula.faults import NebulaFault
 from bots.sandbox.nebula.server import NebulaServer
 from bots.sandbox.slack import faults
 from bots.slack.api import transport
 from bots.slack.app import Slack
-from core.domain.chat import Catalog
-from core.domain.errors import ServerTrouble
+from core.domain.chat import ModelInfo
+from core.domain.errors import ModelError, ServerTrouble, WrongAddress
 from core.nebula.catalog import BUILT_IN
 from core.nebula.client import Nebula
 from core.nebula.failures import from_response
@@ -215,61 +216,67 @@ async def test_not_ready_while_stopping(here: HealthServers, redis_url: str) -> 
         assert (await here.until_ready(503))[0] == "process: stopping"
 
 
-async def built_in() -> Catalog:
-    """The models on offer as far as a process knows that never reached Nebula."""
-    return BUILT_IN
+@pytest.fixture
+def quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nebula is looked at again at once."""
+    monkeypatch.setattr(look, "FIRST_PAUSE_SECONDS", 0.0)
 
 
-async def test_a_model_that_is_not_offered_is_told_after_an_outage_at_the_start(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """The list of models counts that Nebula gives once it takes the key."""
-    monkeypatch.setattr(health, "LOOK_PAUSE_SECONDS", 0.0)
-    failures = [ServerTrouble("HTTP 503")]
+@pytest.mark.usefixtures("quick_looks")
+async def test_an_outage_at_the_start_is_waited_for_and_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    """And again when Nebula answers; then its list of models counts."""
+    failures: list[ModelError] = [ServerTrouble("HTTP 503")] * 3
 
-    async def check() -> None:
+    async def check() -> Sequence[ModelInfo]:
         if failures:
             raise failures.pop()
+        return BUILT_IN.models
 
-    async def catalog() -> Catalog:
-        return BUILT_IN if failures else replace(BUILT_IN, live=True)
-
-    await health.FirstLook().run(check, "no/such-model", catalog)
+    await FirstLook().run(check, "no/such-model")
+    assert caplog.text.count("Nebula does not answer at NEBULA_BASE_URL (HTTP 503)") == 1
+    assert caplog.text.count("Nebula answers now") == 1
     assert "NEBULA_MODEL: no/such-model is not among the models" in caplog.text
 
 
-async def test_not_ready_while_nebula_refuses_the_key(here: HealthServers, redis_url: str) -> None:
+@pytest.mark.usefixtures("quick_looks")
+async def test_not_ready_before_nebula_once_was(here: HealthServers, redis_url: str) -> None:
     """No answer is to be expected, although nobody has asked a question yet."""
-    look = health.FirstLook()
-    async with NebulaServer(keys=("right",)) as server:
+    first, back = FirstLook(), asyncio.Event()
 
-        async def looked(key: str) -> asyncio.Task[None]:
-            client = await stack.enter_async_context(
-                Nebula(api_key=key, base_url=server.base_url, platform_url=server.platform_url)
-            )
-            return asyncio.create_task(look.run(client.check, "m", built_in))
+    async def check() -> Sequence[ModelInfo]:
+        if not back.is_set():
+            raise WrongAddress("HTTP 404")
+        return BUILT_IN.models
 
-        async with AsyncExitStack() as stack:
-            refused = await looked("wrong")
-            async with here.bot(redis_url, more=(health.nebula(lambda: False, lambda: look.refusal),), ready=False):
-                await here.until_ready(503, "nebula: Nebula refuses NEBULA_API_KEY (HTTP 401")
-                refused.cancel()
-                await (await looked("right"))
-                await here.until_ready(200, "nebula: ok")
+    async with here.bot(redis_url, more=(health.nebula(lambda: False, lambda: first.refusal),), ready=False):
+        await here.until_ready(503, "nebula: Nebula has not answered yet")
+        looking = asyncio.create_task(first.run(check, "m"))
+        await here.until_ready(503, "nebula: Nebula does not answer at NEBULA_BASE_URL (HTTP 404")
+        back.set()
+        await looking
+        await here.until_ready(200, "nebula: ok")
+
+
+async def test_a_refused_key_ends_the_start() -> None:
+    """Like a refused token: a supervisor shows it, and nobody waits for an answer."""
+    async with (
+        NebulaServer(keys=("right",)) as server,
+        Nebula(api_key="wrong", base_url=server.base_url, platform_url=server.platform_url) as client,
+    ):
+        with pytest.raises(WrongConfig, match=r"Nebula refuses NEBULA_API_KEY \(HTTP 401"):
+            await FirstLook().run(client.check, "m")
 
 
 async def test_ready_where_only_the_list_of_models_is_refused() -> None:
-    """A key may have the right to ask models, and no other: the log says so, but questions are answered."""
-    look, seen = health.FirstLook(), asyncio.Event()
+    """A key may have the right to ask models, and no other: the report says so, but questions are answered."""
+    first = FirstLook()
 
-    async def check() -> None:
-        seen.set()
+    async def check() -> Sequence[ModelInfo]:
         raise from_response(403, b'{"error":{"message":"Missing scopes: model.read"}}', {}, "", 0).error
 
-    looking = asyncio.create_task(look.run(check, "m", built_in))
-    await seen.wait()
-    assert (await health.nebula(lambda: False, lambda: look.refusal)()).ok
-    looking.cancel()
+    await first.run(check, "m")
+    assert (await health.nebula(lambda: False, lambda: first.refusal)()).ok
+    assert "refuses the list of models" in first.finding.text
 
 
 async def test_not_ready_while_the_breaker_is_open(here: HealthServers, redis_url: str) -> None:

@@ -1,5 +1,6 @@
 """The configuration: defaults, both names of the key, and every problem at once."""
 
+import os
 import re
 import subprocess
 import sys
@@ -8,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from bots.discord.config import DiscordConfig
-from bots.platforms import load, sections, switched_on
+from bots.platforms import load, look_through, sections, switched_on
 from bots.slack.config import SlackConfig
+from core.finding import Verdict
 from core.settings.config import Config
 from core.settings.environment import WrongConfig, variables
 
@@ -186,8 +188,122 @@ def test_tiers_are_written_as_the_provider_writes_them(tmp_path: Path) -> None:
     env = tmp_path / ".env"
     env.write_text("NEBULA_TIER=Engineer 1\nPERSON_REQUESTS=20\n")
     config = load(env).of(Config)
-    assert (config.nebula_tier, config.person_requests, config.channel_tokens) == ("engineer1", 20, None)
+    assert (config.nebula_tier, config.person_requests, config.channel_tokens) == ("engineer1", 20, 2_000_000)
     assert "PERSON_REQUESTS: it must be" in problems(tmp_path, "PERSON_REQUESTS=0\n")
+
+
+def test_limits_of_people_are_on_until_they_are_switched_off(tmp_path: Path) -> None:
+    """A mistake, or somebody who never stops asking, stays cheap on the first day."""
+    env = tmp_path / ".env"
+    env.write_text("PERSON_TOKENS=off\n")
+    config = load(env).of(Config)
+    assert (config.person_tokens, config.channel_tokens) == (None, 2_000_000)
+
+
+@pytest.mark.parametrize("blank", ["", "  "])
+def test_an_empty_variable_overrides_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, blank: str) -> None:
+    """So one start can do without a setting, and without an edit of .env."""
+    (tmp_path / ".env").write_text("NEBULA_MODEL=from-file\nHEALTH_PORT=8080\n")
+    monkeypatch.setenv("HEALTH_PORT", blank)
+    config = load(tmp_path / ".env").of(Config)
+    assert (config.nebula_model, config.health_port) == ("from-file", None)
+
+
+def test_the_second_name_of_the_key_counts_where_the_first_is_empty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A copied .env.example has the first one without a value."""
+    (tmp_path / ".env").write_text("NEBULA_API_KEY=\n")
+    monkeypatch.setenv("NEBULA_API_TOKEN", "ak_1")
+    key = load(tmp_path / ".env").of(Config).nebula_api_key
+    assert key
+    assert key.get_secret_value() == "ak_1"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("BOT=xoxb-verysecret", "did you mean SLACK_BOT_TOKEN?"),
+        ("APP=xapp-verysecret", "did you mean SLACK_APP_TOKEN?"),
+        ("OPENAI_API_KEY=ak_verysecret", "did you mean NEBULA_API_KEY?"),
+        (f"TOKEN={'A' * 24}.verysec.{'A' * 30}", "did you mean DISCORD_TOKEN?"),
+        ("NEBULA_API_KEY=xoxb-verysecret", "NEBULA_API_KEY: it looks like what belongs in SLACK_BOT_TOKEN"),
+        ("DISCORD_TOKEN=ak_verysecret", "DISCORD_TOKEN: it looks like what belongs in NEBULA_API_KEY"),
+        ("NEBULA_API_KEY=“ak_verysecret”", "NEBULA_API_KEY: it contains quotation marks"),
+        ("NEBULA_API_KEY=ak_very secret", "NEBULA_API_KEY: it contains quotation marks, a space"),
+        ("NEBULA_API_KEY ak_verysecret", "Line 1 of"),
+        ("NEBULA_API_KEY: ak_verysecret", "can't be read: write NAME=value."),
+        ("\n# x\nNEBULA_API_KEY", "Line 3 of"),
+        ("NEBULA_BASE_URL=https://", "NEBULA_BASE_URL: it is no address"),
+        ("NEBULA_BASE_URL=https://host:99999/v1", "NEBULA_BASE_URL: it is no address"),
+        ("NEBULA_BASE_URL=https://host/v1?key=verysecret", "NEBULA_BASE_URL: it must end before the ?"),
+    ],
+)
+def test_a_line_that_can_not_be_meant_so_is_named(tmp_path: Path, line: str, said: str) -> None:
+    """By its variable or its number, with what to do, and never with a part of a secret."""
+    found = problems(tmp_path, f"{line}\n")
+    assert said in found
+    assert "verysec" not in found
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "verdict"),
+    [
+        ("SLACK_TOKEN", "x", Verdict.BAD),
+        ("DISCORD_BOT_TOKEN", "x", Verdict.BAD),
+        ("ANYTHING", "xoxb-verysecret", Verdict.BAD),
+        ("REPLY_STREAMNG", "edit", Verdict.BAD),
+        ("DISCORD_OTHER_PROGRAM", "x", Verdict.NOTE),
+    ],
+)
+def test_a_strange_name_in_the_environment_is_a_doubt(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, verdict: Verdict
+) -> None:
+    """Docker passes .env as the environment, which other programs share: the bot starts, and says so."""
+    monkeypatch.setenv(name, value)
+    (doubt,) = load(None).doubts
+    assert doubt.verdict is verdict
+    assert name in doubt.text
+    assert "verysecret" not in doubt.text + doubt.mend
+
+
+def test_a_token_that_is_known_already_may_have_other_names_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other programs may need it as well."""
+    monkeypatch.setenv("NEBULA_API_KEY", "ak_1")
+    monkeypatch.setenv("OTHERS_KEY", "ak_1")
+    assert load(None).doubts == ()
+
+
+def test_a_file_that_others_can_read_or_that_repeats_itself_is_a_doubt(tmp_path: Path) -> None:
+    """Four secrets are in it; and of two values only one counts, which may not be the one that was meant."""
+    env = tmp_path / ".env"
+    env.write_text("NEBULA_MODEL=a\nLOG_LEVEL=INFO\nNEBULA_MODEL=b\nLOG_LEVEL=INFO\n")
+    env.chmod(0o644)
+    mode, repeated = load(env).doubts
+    assert "mode 644" in mode.text
+    assert mode.mend == f"chmod 600 {env}"
+    assert "NEBULA_MODEL is set several times" in repeated.text
+    assert "lines 1, 3" in repeated.text
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+def test_what_is_no_file_is_named(tmp_path: Path, kind: str) -> None:
+    """A link that leads nowhere, or a pipe, from which nobody may ever write."""
+    env = tmp_path / ".env"
+    env.symlink_to(tmp_path / "gone") if kind == "link" else os.mkfifo(env)
+    with pytest.raises(WrongConfig) as wrong:
+        load(env)
+    assert str(env) in str(wrong.value)
+
+
+def test_the_configuration_is_read_in_spite_of_problems(tmp_path: Path) -> None:
+    """The doctor goes on, with the defaults in place of what is wrong."""
+    env = tmp_path / ".env"
+    env.write_text("NEBULA_TEMPERATURE=hot\nNEBULA_MODEL=m\nNEBULA_MODLE=x\n")
+    reading = look_through(env)
+    config = reading.environment.of(Config)
+    assert (config.nebula_temperature, config.nebula_model) == (None, "m")
+    assert len(reading.problems) == 2
 
 
 def test_each_variable_has_one_owner() -> None:

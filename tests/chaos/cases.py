@@ -214,7 +214,7 @@ def _unhurt(scene: ChaosScene, stranger: Stranger) -> tuple[list[Row], list[str]
         keys[each.number].add(each.key)
     moved = [number for number, some in keys.items() if number and len(some) > 1]
     asked, open_ = stranger.open_ends()
-    endless = [each for each in world.nebula.requests if odd_kind(each) == ENDLESS]
+    endless = [each for each in seen.answers(world) if odd_kind(each) == ENDLESS]
     read = sum(each.finished for each in endless)
     lookups = sum(each.method == "users.info" for each in world.slack.calls)
     anew = world.discord.gateway.identifies - len(world.replicas)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bots.sandbox.nebula.faults import Received
 from core.domain.conversation import Conversation
 from core.settings.encryption import NO_ENCRYPTION
 from core.store.entries import Entries
@@ -93,7 +94,7 @@ def screen_changes(seen: Sequence[ShownMessage]) -> tuple[dict[int, list[float]]
 def heard(world: ChaosWorld, load: Load, seen: Sequence[ShownMessage]) -> tuple[Heard, ...]:
     """Each accepted question: when it was asked, when the model heard of it, and when its reply changed last."""
     spans: dict[int, list[Span]] = defaultdict(list)
-    for each in world.nebula.requests:
+    for each in answers(world):
         if each.messages:
             spans[number_in(each.messages[-1].content)].append((each.at, max((each.at, *each.written))))
     changes, _ = screen_changes(seen)
@@ -112,9 +113,14 @@ def heard(world: ChaosWorld, load: Load, seen: Sequence[ShownMessage]) -> tuple[
     )
 
 
+def answers(world: ChaosWorld) -> tuple[Received, ...]:
+    """The requests for answers; those for titles of chats are not streamed."""
+    return tuple(each for each in world.nebula.requests if each.stream)
+
+
 def requests(world: ChaosWorld) -> tuple[Request, ...]:
     """Which process asked the model which question."""
-    found = world.nebula.requests
+    found = answers(world)
     return tuple(Request(each.at, each.key, number_in(each.messages[-1].content)) for each in found if each.messages)
 
 
@@ -123,7 +129,7 @@ def attempts(world: ChaosWorld) -> dict[int, int]:
     makes: these end in a sentence."""
     found: dict[int, int] = defaultdict(int)
     refused: dict[int, int] = defaultdict(int)
-    for each in world.nebula.requests:
+    for each in answers(world):
         begun, number = each.finished or each.closed_early, number_in(each.messages[-1].content)
         found[number] += begun
         refused[number] += not begun

@@ -184,6 +184,8 @@ class ChaosWorld:
             "REPLY_PARALLEL": str(self.parallel),
             "LEASE_SECONDS": f"{LEASE_SECONDS:g}",
             "REPLICA_DRAIN_SECONDS": f"{REPLICA_DRAIN_SECONDS:g}",
+            "PERSON_TOKENS": "off",  # one person asks more in a minute than people do in a day
+            "CHANNEL_TOKENS": "off",
             "LOG_LEVEL": "INFO",  # contains CONNECTED_LOG_LINES
         }
 

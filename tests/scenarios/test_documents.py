@@ -11,7 +11,9 @@ from xml.etree import ElementTree
 import pytest
 
 from bots.cli import main
+from bots.discord.permissions import PERMISSIONS
 from bots.platforms import sections
+from bots.slack.manifest import EVENTS, OPTIONAL, SCOPES
 from core.commands.registry import COMMANDS
 from core.settings.encryption import Encryption
 from core.settings.parameters import PARAMETERS
@@ -88,6 +90,8 @@ def test_command_can_be_run(command: str, capsys: pytest.CaptureFixture[str]) ->
             assert arguments[0] == "compose"
         case "install":
             assert (ROOT / arguments[-2]).exists()
+        case "tar":  # tests/scenarios/test_service.py runs both
+            assert arguments[0] in ("-czf", "-xzf")
         case _:
             pytest.fail(f"nobody checks whether {program} can be run")
 
@@ -118,6 +122,26 @@ def test_every_setting_is_explained() -> None:
     table = [cells[0].strip("`") for cells in rows("docs/settings.md") if cells[0].startswith("`")]
     assert sorted(example) == sorted(SETTINGS)
     assert sorted(table) == sorted(SETTINGS)
+
+
+def test_the_example_begins_with_what_matters() -> None:
+    """Ten variables, before the groups; whoever fills them in has a bot that is live and bounded."""
+    top = text(".env.example").partition("# ---")[0]
+    assert re.findall(r"^(?:# )?([A-Z_]+)=", top, re.MULTILINE) == [
+        *("NEBULA_API_KEY", "NEBULA_TIER", "NEBULA_MODEL", "SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "DISCORD_TOKEN"),
+        *("ACCESS_ALLOW", "PERSON_TOKENS", "CHANNEL_TOKENS", "REDIS_URL"),
+    ]
+
+
+def test_every_right_is_explained() -> None:
+    """docs/permissions.md has what `manifest --explain` prints: each right, why, and what is lost without it."""
+    found = [cells for cells in rows("docs/permissions.md") if "without it" not in cells]
+    slack = [[f"`{name}`", each.why, each.lost] for name, each in (SCOPES | EVENTS).items()]
+    kept = ["no" if name in OPTIONAL else "yes" for name in SCOPES | EVENTS]
+    assert found == [
+        *([*cells, minimal] for cells, minimal in zip(slack, kept, strict=True)),
+        *([each.name, each.why, each.lost] for each in PERMISSIONS.values()),
+    ]
 
 
 def test_every_variable_that_is_named_exists() -> None:

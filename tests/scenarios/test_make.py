@@ -53,3 +53,73 @@ def test_make_alone_says_what_there_is(tmp_path: Path) -> None:
     assert status == 0
     assert "run" in text
     assert "every platform that has tokens" in text
+
+
+def fake(path: Path, script: str) -> Path:
+    """A program that is a shell script."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return path
+
+
+def with_venv(folder: Path, made_for: Path, python: str = f'exec {sys.executable} "$@"') -> Path:
+    """A checkout with a .venv that was made for this folder, and whose Python is this script."""
+    fake(folder / ".venv/bin/python", python)
+    for name in ("requirements.lock", "pyproject.toml"):
+        (folder / name).touch()
+    (folder / ".venv/.run").write_text(f"{made_for}\n")
+    return folder
+
+
+def test_an_installed_bot_is_not_installed_again(tmp_path: Path) -> None:
+    """A second `make run` starts it at once."""
+    status, text = make(with_venv(tmp_path, tmp_path.resolve()), "-n", "run")
+    assert status == 0
+    assert "-m bots run" in text
+    assert "install" not in text
+
+
+@pytest.mark.parametrize("gone", [True, False], ids=["gone", "too old or without pip"])
+def test_a_broken_venv_is_made_anew(tmp_path: Path, gone: bool) -> None:
+    """Such as one whose Python was removed by an update of the system."""
+    with_venv(tmp_path, tmp_path.resolve(), "exit 1")
+    if gone:
+        (tmp_path / ".venv/bin/python").unlink()
+        (tmp_path / ".venv/bin/python").symlink_to(tmp_path / "nowhere")
+    status, text = make(tmp_path, "-n", "run", f"PYTHON={sys.executable}")
+    assert status == 0
+    assert "-m venv .venv" in text
+    assert "-r requirements.lock" in text
+
+
+def test_a_moved_checkout_is_installed_anew(tmp_path: Path) -> None:
+    """The programs in its .venv name the folder where it was; a link to the .venv of another checkout is left alone."""
+    elsewhere = with_venv(tmp_path / "elsewhere", tmp_path / "before")
+    _, text = make(elsewhere, "-n", "run", f"PYTHON={sys.executable}")
+    assert "-m venv .venv" in text
+    linked = with_venv(tmp_path / "linked", tmp_path)
+    (linked / ".venv").rename(tmp_path / "shared")
+    (linked / ".venv").symlink_to(tmp_path / "shared")
+    _, text = make(linked, "-n", "run", f"PYTHON={sys.executable}")
+    assert "-m venv .venv" not in text
+
+
+def test_an_old_python_first_on_the_path_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first one that is new enough makes the .venv."""
+    fake(tmp_path / "bin/python3", "exit 1")
+    fake(tmp_path / "bin/python3.14", f'exec {sys.executable} "$@"')
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.delenv("PYTHON", raising=False)
+    status, text = make(tmp_path, "-n", ".venv/bin/python")
+    assert status == 0
+    assert '"python3.14" -m venv .venv' in text
+
+
+def test_what_is_missing_is_said_before_anything_is_made(tmp_path: Path) -> None:
+    """Debian without python3-venv has no module ensurepip."""
+    python = fake(tmp_path / "python", f'case "$2" in *ensurepip*) exit 1;; esac; exec {sys.executable} "$@"')
+    status, text = make(tmp_path, ".venv/bin/python", f"PYTHON={python}")
+    assert status
+    assert "apt install python3-venv" in text
+    assert not (tmp_path / ".venv").exists()

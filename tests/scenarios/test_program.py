@@ -20,6 +20,7 @@ from bots.sandbox.nebula.server import NebulaServer
 from bots.sandbox.slack import limits as slack_limits
 from bots.sandbox.slack.server import SlackServer
 from tests.bounds import HANG_SECONDS
+from tests.ports import free_port
 from tests.scenarios.program import run, started
 
 
@@ -84,8 +85,7 @@ async def test_both_platforms_are_served(world: ProgramServers, tmp_path: Path) 
     bob = world.discord.add_member(guild, "bob")
     room = world.discord.add_channel(guild, "general")
     async with started(tmp_path, "run", **world.settings) as process:
-        log = await logged(process, *CONNECTED)
-        assert f"data in {tmp_path / 'data'}" in log
+        log = await logged(process, *CONNECTED, f"data in {tmp_path / 'data'}")
         await world.slack.say(ann, general, "@nebula hello Slack")
         await world.discord.say(bob, room, "@Nebula hello Discord")
         await world.slack.until(lambda: any("hello Slack" in m.shown for m in world.slack.messages(general) if m.bot))
@@ -167,28 +167,28 @@ async def test_wrong_configuration_is_reported_at_once(tmp_path: Path) -> None:
     assert not (tmp_path / "data").exists()
 
 
-@pytest.mark.parametrize("which", ["SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "DISCORD_TOKEN"])
+@pytest.mark.parametrize("which", ["SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "DISCORD_TOKEN", "NEBULA_API_KEY"])
 async def test_refused_token_is_named(world: ProgramServers, tmp_path: Path, which: str) -> None:
-    """If a platform refuses a token, the program exits with status 2 and a sentence that names the token."""
-    settings = {**world.settings, which: world.settings[which] + "x"}
-    status, _, err = await run(tmp_path, "run", **settings)
+    """If a platform refuses a token, or Nebula the key, the program ends with status 2 and a sentence that names it."""
+    async with NebulaServer(keys=("ak_secretkey",)) as server:
+        own = {"NEBULA_BASE_URL": server.base_url, "NEBULA_PLATFORM_URL": server.platform_url}
+        settings = {**world.settings, **own, which: world.settings[which] + "x"}
+        status, _, err = await run(tmp_path, "run", **settings)
     assert status == 2
     assert f"refuses {which}" in err
+    assert settings[which] not in err
     assert "Traceback" not in err
 
 
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("NEBULA_API_KEY", "wrong", "Nebula refuses NEBULA_API_KEY (HTTP 401"),
-        (
-            "NEBULA_BASE_URL",
-            "/elsewhere",
-            "at NEBULA_BASE_URL, which usually ends with /v1 (HTTP 404",
-        ),
-        ("NEBULA_BASE_URL", "http://127.0.0.1:1/v1", "Nebula does not answer at NEBULA_BASE_URL ("),
+        ("NEBULA_BASE_URL", "/elsewhere", "no such endpoint: NEBULA_BASE_URL lacks the /v1"),
+        ("NEBULA_BASE_URL", "/v1/v1", "NEBULA_BASE_URL has /v1 twice"),
+        ("NEBULA_BASE_URL", "http://127.0.0.1:1/v1", "nobody listens at the host and port in NEBULA_BASE_URL"),
+        ("NEBULA_BASE_URL", "http://nowhere.invalid/v1", "the host in NEBULA_BASE_URL is not known (DNS)"),
         ("NEBULA_MODEL", "gpt-x", "NEBULA_MODEL: gpt-x is not among the models"),
-        ("NEBULA_MODEL", "Llama3.1-8B", "Nebula takes our key"),
+        ("NEBULA_MODEL", "Llama3.1-8B", "Nebula: key accepted, 6 models, Llama3.1-8B among them"),
     ],
 )
 async def test_what_is_wrong_with_nebula_is_logged_at_the_start(
@@ -200,6 +200,44 @@ async def test_what_is_wrong_with_nebula_is_logged_at_the_start(
         own = {"NEBULA_BASE_URL": server.base_url, "NEBULA_PLATFORM_URL": server.platform_url}
         async with started(tmp_path, "run", **{**world.settings, **own, name: value}) as process:
             await logged(process, said, *CONNECTED)
+
+
+async def test_a_start_says_in_one_block_what_it_found(world: ProgramServers, tmp_path: Path) -> None:
+    """Where the settings are from, Redis, Nebula, both platforms, the limits and the address of health."""
+    world.discord.add_guild("Guild")
+    lines = "".join(f"{name}={value}\n" for name, value in world.settings.items())
+    (tmp_path / ".env").write_text(lines)
+    (tmp_path / ".env").chmod(0o600)
+    port = free_port()
+    async with started(tmp_path, "run", HEALTH_PORT=str(port)) as process:
+        log = await logged(process, "what this start found", "/readyz")
+    block = [line.split(": ", 1)[1] for line in log.partition("what this start found")[2].splitlines()[1:]]
+    words = [line for line in block if line[0] in "✓!✗"]
+    found = "\n".join(words)
+    assert f"✓ .env: {tmp_path / '.env'}, {len(world.settings)} settings" in found
+    assert "✓ limits: each person 500,000 tokens a day, each channel 2,000,000 tokens a day" in found
+    assert f"data in {tmp_path / 'data'}, append-only file" in found
+    assert "✓ Nebula: key accepted, 6 models, meta-llama/Llama-3.3-70B-Instruct among them" in found
+    assert "✓ Slack: @nebula in the workspace Sandbox" in found
+    assert "✓ Discord: Nebula#0000, in 1 server" in found
+    assert "✗ Discord: anybody may add this bot" in found
+    assert f"✓ health: http://127.0.0.1:{port}/readyz" in found
+
+
+async def test_people_learn_of_a_wrong_address_from_a_sentence_that_helps(
+    world: ProgramServers, tmp_path: Path
+) -> None:
+    """Nobody is asked to try again in a moment, for that would not help."""
+    ann = world.slack.add_user("ann")
+    general = world.slack.add_channel("general", ann)
+    settings = {**world.settings, "NEBULA_BASE_URL": "http://nowhere.invalid/v1"}
+    async with started(tmp_path, "run", **settings) as process:
+        await logged(process, *CONNECTED)
+        question = await world.slack.say(ann, general, "@nebula hello")
+        await world.slack.until(
+            lambda: any("NEBULA_BASE_URL" in each for each in _replies(world, general, question.ts))
+        )
+    assert "in a moment" not in "".join(_replies(world, general, question.ts))
 
 
 async def test_an_unreachable_redis_is_named(world: ProgramServers, tmp_path: Path) -> None:
@@ -233,6 +271,7 @@ async def test_first_conversation_can_be_scripted(tmp_path: Path) -> None:
     assert out.count("stand-in model") == 3
     assert "> ann: ahoy" in out
     assert "`Pirate.` (set for this channel by ann" in out
+    assert "Limits of whoever runs the bot: each person 500,000 tokens a day, each channel 2,000,000" in out
     assert (err, "(no answer)" in out) == ("", False)
 
 
@@ -250,6 +289,14 @@ async def test_without_tokens_and_anybody_to_use_it_no_sandbox_opens(tmp_path: P
     assert "stand-in" in out
 
 
+async def test_a_token_under_a_wrong_name_is_told_before_the_sandbox_opens(tmp_path: Path) -> None:
+    """Docker passes .env as the environment, where other programs have names too: it is no error there."""
+    status, _, err = await run(tmp_path, "run", SLACK_TOKEN="xoxb-verysecret")
+    assert status == 0
+    assert "SLACK_TOKEN in the environment is not a setting; did you mean SLACK_BOT_TOKEN?" in err
+    assert "verysecret" not in err
+
+
 async def test_two_sandboxes_do_not_answer_for_each_other(tmp_path: Path) -> None:
     """Each has its own rooms, though they are called alike."""
     async with started(tmp_path, "sandbox") as first:
@@ -262,6 +309,15 @@ async def test_two_sandboxes_do_not_answer_for_each_other(tmp_path: Path) -> Non
     for said in (second, out.decode()):
         assert "stand-in model" in said
         assert "(no answer)" not in said
+
+
+async def test_a_sandbox_begins_with_a_clean_room(tmp_path: Path) -> None:
+    """It remembers nothing of the one before, and leaves nothing behind."""
+    await run(tmp_path, "sandbox", said="@nebula hello\n/nebula prompt set Pirate.\n")
+    _, out, _ = await run(tmp_path, "sandbox", said="/nebula settings\n@nebula again\n")
+    assert "Pirate" not in out
+    assert "no earlier messages" in out
+    assert not os.listdir(tmp_path / "data")
 
 
 async def test_a_terminal_without_our_characters_shows_the_others(tmp_path: Path) -> None:
@@ -311,7 +367,29 @@ async def test_health_follows_the_bot(world: ProgramServers, tmp_path: Path) -> 
     async with started(tmp_path, "run", **world.settings) as process:
         await logged(process, *CONNECTED)
         status, out, _ = await run(tmp_path, "health")
-        assert (status, "last sign of life" in out) == (0, True)
+        assert (status, "alive" in out) == (0, True)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["stopped", "killed"])
+async def test_health_knows_at_once_that_the_bot_is_gone(
+    world: ProgramServers, tmp_path: Path, number: signal.Signals
+) -> None:
+    """However it ended; while another process uses the same DATA_DIR, that one counts."""
+    async with (
+        started(tmp_path, "run", **world.settings) as process,
+        started(tmp_path, "worker", **world.settings) as worker,
+    ):
+        await logged(process, *CONNECTED)
+        await logged(worker, "starting a worker")  # it holds the file before it says so
+        process.send_signal(number)
+        await process.wait()
+        assert (await run(tmp_path, "health"))[0] == 0
+    async with started(tmp_path, "run", **world.settings) as process:
+        await logged(process, *CONNECTED)
+        process.send_signal(number)
+        await process.wait()
+        status, out, _ = await run(tmp_path, "health")
+        assert (status, "stopped" in out) == (1, True)
 
 
 async def test_worker_finishes_what_others_leave_behind(world: ProgramServers, tmp_path: Path) -> None:

@@ -280,6 +280,10 @@ class Rest:
         """Reopen a thread, as writing in it would; a locked thread stays closed."""
         await self._http.call("PATCH", f"/channels/{thread}", {"archived": False})
 
+    async def rename(self, thread: str, name: str) -> None:
+        """Give a thread another name."""
+        await self._http.call("PATCH", f"/channels/{thread}", {"name": name})
+
     async def start_thread(self, channel: str, message: str, name: str) -> str:
         """Start a public thread under a message and return its id. Raises ThreadExists if there is one already."""
         body = {"name": name, "auto_archive_duration": _ARCHIVE_MINUTES}

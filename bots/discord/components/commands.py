@@ -65,11 +65,11 @@ NOT_SWITCHED_ON = (
 
 
 def definitions(*, user_install: bool = False) -> list[dict[str, Any]]:
-    """All commands in Discord's format; a two-word command becomes a command with subcommands. `user_install`: people
-    may add the app to their account."""
+    """All commands in Discord's format; a two-word command becomes a command with subcommands. Discord has no place to
+    suggest questions. `user_install`: people may add the app to their account."""
     found: dict[str, dict[str, Any]] = {}
     for command in COMMANDS:
-        if command.name in _AS_OPTION:
+        if command.name in _AS_OPTION or command.suggests:
             continue
         first, _, second = command.name.partition(" ")
         if not second:
@@ -100,8 +100,13 @@ async def register(http: Http, application: str, *, user_install: bool = False) 
         failed(error)
 
 
+def in_step(known: Any, *, user_install: bool) -> bool:
+    """Whether these commands, as Discord lists them, are those that this version registers."""
+    return _same(definitions(user_install=user_install), known)
+
+
 async def _register(http: Http, path: str, *, user_install: bool) -> None:
-    if user_install and not await _is_switched_on(http):
+    if user_install and not may_be_user_installed(await http.call("GET", "/applications/@me")):
         log.warning("%s", NOT_SWITCHED_ON)
         user_install = False
     wanted = definitions(user_install=user_install)
@@ -122,11 +127,10 @@ async def _register(http: Http, path: str, *, user_install: bool) -> None:
     log.info("registered %d commands", len(wanted))
 
 
-async def _is_switched_on(http: Http) -> bool:
+def may_be_user_installed(application: Any) -> bool:
     """Whether people may add the app to their account (docs.discord.com, Application, `integration_types_config`).
     Where Discord does not say, we try."""
-    found = await http.call("GET", "/applications/@me")
-    kinds = found.get("integration_types_config") if isinstance(found, dict) else None
+    kinds = application.get("integration_types_config") if isinstance(application, dict) else None
     return not isinstance(kinds, dict) or str(_USER_INSTALL) in kinds
 
 

@@ -21,6 +21,7 @@ from bots.discord.inbound.channels import Places
 from bots.discord.inbound.edits import read
 from bots.discord.inbound.messages import asks, question_of, remark_of
 from bots.discord.inbound.ordering import ArrivalOrder
+from bots.discord.inbound.otherbots import OtherBotsMessages, bot_author, by_bot
 from bots.discord.inbound.people import UNCLEAR, Members, author_of
 from core.domain.errors import PlatformError, StoreError
 from core.domain.question import Declined
@@ -53,9 +54,10 @@ class DiscordBackfill:
         members: Members,
         ordering: ArrivalOrder,
         shard: Shard,
+        other_bots: OtherBotsMessages,
     ) -> None:
         self._client, self._dispatcher, self._rest, self._places = client, dispatcher, rest, places
-        self._members = members
+        self._members, self._other_bots = members, other_bots
         self._ordering, self._shard = ordering, shard
         self._new = asyncio.Event()
         self._session = False  # a new session began
@@ -152,7 +154,9 @@ class DiscordBackfill:
             for data in sorted(page, key=lambda each: int(each["id"])):
                 since = int(data["id"])
                 message = read(self._client, channel, data)
-                if message is None or me is None or (not asks(message, me) and since < alone):
+                if message is None or me is None:
+                    continue
+                if since < alone and not (asks(message, me) or self._may_ask(message, me)):
                     continue
                 asked += await self._ask(message, me)
             if len(page) < PAGE:
@@ -161,18 +165,20 @@ class DiscordBackfill:
 
     async def _ask(self, message: discord.Message, me: discord.ClientUser) -> bool:
         """Pass on a question; False if it is none, or known already. Raises PlatformError and StoreError."""
-        said = None if asks(message, me) else remark_of(message, me)
+        program = self._may_ask(message, me)
+        said = None if program or asks(message, me) else remark_of(message, me)
         if said and rule_of_message(said):
             return False
         place = await self._places.of_message(message)
         if said and not await self._dispatcher.followups.is_meant(said, place, str(message.author.id)):
             return False
-        question = question_of(message, place, author_of(message.author), me)
-        question = replace(question, overheard=said is not None)
+        author = bot_author(message) if program else author_of(message.author)
+        question = replace(question_of(message, place, author, me), overheard=said is not None)
         if not await self._dispatcher.is_new(question):
             return False
         try:  # the REST API leaves out the roles
-            question = replace(question, author=await self._members.author(message))
+            if not program:
+                question = replace(question, author=await self._members.author(message))
         except PlatformError as error:
             log.warning("could not find out the roles of somebody who asked: %s", error)
             question = replace(question, text="", kind=Declined(UNCLEAR))
@@ -182,6 +188,10 @@ class DiscordBackfill:
 
         await self._ordering.store(message.channel.id, step)
         return True
+
+    def _may_ask(self, message: discord.Message, me: discord.ClientUser) -> bool:
+        """Whether a bot wrote this that may ask."""
+        return by_bot(message) and self._other_bots.rule(message, me).meant
 
     async def _page(self, channel: int, since: int) -> list[dict[str, Any]]:
         """The messages after an id, fetched slowly: answers that are being written need the same limits."""

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import sys
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -22,8 +22,9 @@ from bots.discord.inbound.edits import MessageEdits, by_a_program, is_partial
 from bots.discord.inbound.interactions import ANSWER_SECONDS, Interactions
 from bots.discord.inbound.messages import asks, question_of, remark_of
 from bots.discord.inbound.ordering import ArrivalOrder
+from bots.discord.inbound.otherbots import OtherBotsMessages, Reposts, bot_author, by_bot, ids_of
 from bots.discord.inbound.people import UNCLEAR, Members, permissions_in, rights_of
-from bots.discord.inbound.reposts import Reposts
+from bots.discord.introduction import introduce
 from bots.discord.outbound.responses import Responses
 from bots.discord.room.reader import Reader
 from bots.proxy import proxy_for
@@ -58,10 +59,12 @@ class GatewayClient(discord.Client):
         shard: Shard,
         queue: IdentifyQueue,
         reader: Reader,
+        sign: Callable[[str, str], None],
         answer_seconds: float = ANSWER_SECONDS,
         *,
         user_install: bool = False,
     ) -> None:
+        """`sign`: marks a message in a channel as one that is not answered."""
         # Without the privileged intent, messages that mention the bot and direct messages still carry their content
         # (docs.discord.com, Gateway, Message Content Intent). Only after the login we know whether we may have it.
         intents = discord.Intents.none()
@@ -82,13 +85,16 @@ class GatewayClient(discord.Client):
         self._dispatcher, self._managers, self._queue, self._reader = dispatcher, managers, queue, reader
         rest = Rest(http)
         self._places, self._members = Places(rest), Members(rest)
-        self._responses, self._ordering = Responses(rest), ordering
+        self._responses, self._ordering, self._sign = Responses(rest), ordering, sign
         self._interactions = Interactions(
             dispatcher, http, self._places, ordering, managers, reader, answer_seconds, user_install=user_install
         )
         self._reposts = Reposts()
+        self._other_bots = OtherBotsMessages(self, dispatcher, self._reposts)
         self._edits = MessageEdits(self, dispatcher, rest, self._places, self._members, ordering, self._reposts)
-        self.backfill = DiscordBackfill(self, dispatcher, rest, self._places, self._members, ordering, shard)
+        self.backfill = DiscordBackfill(
+            self, dispatcher, rest, self._places, self._members, ordering, shard, self._other_bots
+        )
         wrap_parser(self, "MESSAGE_UPDATE", self._on_message_update)
         wrap_parser(self, "INTERACTION_CREATE", self._on_interaction_create)
         wrap_parser(self, "READY", self._on_guild_event)
@@ -111,12 +117,19 @@ class GatewayClient(discord.Client):
 
     async def on_guild_available(self, guild: discord.Guild) -> None:
         self.backfill.guild_available(guild)
+        await introduce(self._dispatcher, self._responses, guild)
+
+    async def on_guild_join(self, guild: discord.Guild) -> None:
+        await introduce(self._dispatcher, self._responses, guild)
 
     async def on_message(self, message: discord.Message) -> None:
         me = self.user
         if message.webhook_id is not None and (again := self._reposts.posted(message)):
             await self._ask_again(message.channel.id, again)
         if me is None:
+            return
+        if by_bot(message):
+            await self._hear_bot(message, me)
             return
         if not asks(message, me):
             await self._overhear(message, me)
@@ -138,6 +151,24 @@ class GatewayClient(discord.Client):
             return
         if response is not None:
             await self._responses.show(message, response)
+
+    async def _hear_bot(self, message: discord.Message, me: discord.ClientUser) -> None:
+        """Pass on what another bot asks, if it may; it is told nothing, as it might answer that."""
+        rule = self._other_bots.rule(message, me)
+        if not (rule.meant or rule.signed):
+            return
+
+        async def heard() -> None:
+            place = await self._places.of_message(message)
+            if rule.meant:
+                await self._heard(message, place, me)
+            elif await self._dispatcher.bots.is_new(ids_of(message), place, rule):
+                self._sign(str(message.channel.id), str(message.id))
+
+        try:
+            await self._ordering.store(message.channel.id, heard)
+        except (StoreError, PlatformError) as error:
+            log.warning("could not pass on message %d of a bot: %s", message.id, error)
 
     async def _overhear(self, message: discord.Message, me: discord.ClientUser) -> None:
         """Pass on a message without a mention if it is meant for the bot; otherwise nobody is told anything."""
@@ -162,7 +193,7 @@ class GatewayClient(discord.Client):
     async def _heard(
         self, message: discord.Message, place: Place, me: discord.ClientUser, *, overheard: bool = False
     ) -> Response | None:
-        author = await self._members.author(message)
+        author = bot_author(message) if by_bot(message) else await self._members.author(message)
         question = replace(question_of(message, place, author, me), overheard=overheard)
         reads = permissions_in(message, place).read_message_history or None  # without it, Discord is asked
         self._reader.heard(question, replies=message.reference is not None, reads=reads)

@@ -14,8 +14,8 @@ from bots.discord.api.rest import Rest
 from bots.discord.inbound.channels import Places
 from bots.discord.inbound.messages import asks, question_of, remark_of
 from bots.discord.inbound.ordering import ArrivalOrder
+from bots.discord.inbound.otherbots import Reposts
 from bots.discord.inbound.people import Members
-from bots.discord.inbound.reposts import Reposts
 from core.domain.errors import PlatformError, StoreError
 from core.inbound.dispatcher import Dispatcher
 from core.inbound.listening import rule_of_message

@@ -12,6 +12,7 @@ from core.domain.question import MAX_TEXT_CHARACTERS, NEW, Declined, New, Questi
 from core.domain.turn_id import TurnId
 from core.inbound.dispatcher import Dispatcher
 from core.inbound.listening import Remark
+from core.text import one_line
 
 _QUESTIONS = (discord.MessageType.default, discord.MessageType.reply)
 # A mention of somebody at the beginning, behind marks and emoji alone.
@@ -25,11 +26,14 @@ _WITHHELD = "I can't read messages that mention my role. Pick me (@{name}, the b
 
 
 def asks(message: discord.Message, me: discord.ClientUser) -> bool:
-    """Whether a message addresses the bot: every direct message does, others by mentioning the bot or its own role.
+    """Whether a person addresses the bot with this message. What bots say is judged by other rules."""
+    return not message.author.bot and message.webhook_id is None and addresses(message, me)
 
-    @everyone does not count, nor do other bots (two bots would answer each other for ever) or the bot itself.
-    """
-    if message.author.bot or message.webhook_id is not None or message.type not in _QUESTIONS:
+
+def addresses(message: discord.Message, me: discord.ClientUser) -> bool:
+    """Whether a message addresses the bot: every direct message does, others by mentioning the bot or its own role.
+    @everyone does not count."""
+    if message.type not in _QUESTIONS:
         return False
     if direct(message):
         return True
@@ -67,10 +71,13 @@ def own_role(message: discord.Message) -> discord.Role | None:
 def question_of(message: discord.Message, place: Place, author: Author, me: discord.ClientUser) -> Question:
     """The question. It includes forwarded messages, whose text is in snapshots beside the message's own text.
 
-    The message that it replies to is no part of it, and so never stored: it is read when the question is answered.
+    The message that it replies to is no part of it, and so never stored: it is read when the question is answered. A
+    post of a forum begins with its title: often that is the question.
     """
     files = [*message.attachments, *(file for each in message.message_snapshots for file in each.attachments)]
-    said = _unaddressed(_text(message)[:MAX_TEXT_CHARACTERS], message, me)
+    said = spoken(message, me)
+    if (title := title_of_post(message)) and not Dispatcher.is_command(said):
+        said = f"{title}\n\n{said}".strip()
     other = replied(message)
     if other is not None and other.author.id != me.id and not Dispatcher.is_command(said):
         said = _replying(other, said)
@@ -88,6 +95,19 @@ def question_of(message: discord.Message, place: Place, author: Author, me: disc
             for file in files
         ),
     )
+
+
+def spoken(message: discord.Message, me: discord.ClientUser) -> str:
+    """What a message says, without the mentions that address the bot."""
+    return _unaddressed(_text(message)[:MAX_TEXT_CHARACTERS], message, me)
+
+
+def title_of_post(message: discord.Message) -> str:
+    """The title of the post of a forum, or of a media channel, that begins with this message; "" if there is none."""
+    thread = message.channel
+    if not isinstance(thread, discord.Thread) or thread.id != message.id:
+        return ""
+    return one_line(thread.name) if isinstance(thread.parent, discord.ForumChannel) else ""
 
 
 def in_words(

@@ -1,7 +1,6 @@
 """Shows a reply as ordinary messages: in a channel, a thread or a direct message."""
 
 import logging
-import re
 import secrets
 import time
 from collections.abc import Callable, Sequence
@@ -13,6 +12,7 @@ from bots.discord.api.rest import Button, Rest, Sent, nonce_of
 from bots.discord.components.votes import buttons_below
 from bots.discord.dialect.markdown import LIMIT, quoted, small, to_discord
 from bots.discord.outbound.reactions import NUMBERS, Reactions
+from bots.discord.outbound.titles import first_name
 from core.domain.conversation import Address
 from core.domain.errors import Forbidden, Gone, PlatformError, Rejected, SlowDown, Unreachable
 from core.domain.options import Placement
@@ -24,10 +24,8 @@ log = logging.getLogger(__name__)
 
 UNDELIVERABLE = "I may not write in {channel}, so I can't answer you there. Please ask somebody who manages the server."
 _EPOCH = 1_420_070_400.0  # epoch seconds at which the time in Discord's ids starts (docs.discord.com, Snowflakes)
-_THREAD_NAME = 100  # characters (docs.discord.com, Start Thread from Message)
 # A thread that can't be opened for longer than this, or after so many attempts, is not waited for.
 THREAD_SECONDS, THREAD_TRIES = 5.0, 3
-_MENTION = re.compile(r"<(?:@[!&]?|#|a?:\w+:)\d+>")
 
 
 def content_of(page: Page) -> str:
@@ -239,7 +237,7 @@ class ChannelSurface:
     async def _open_thread(self) -> None:
         """Open the thread; fall back to the channel where that is not allowed, or not possible soon."""
         try:
-            name = await self._thread_name()
+            name = await first_name(self._rest, self._home, self._question)
             self._aim(await self._rest.start_thread(self._home, self._question, name))
         except ThreadExists:
             pass
@@ -256,12 +254,3 @@ class ChannelSurface:
     def _stay(self, why: PlatformError) -> None:
         log.info("could not open a thread under a question, replying in the channel: %s", why)
         self._aim(self._home)
-
-    async def _thread_name(self) -> str:
-        """The question's first words. An address does not hold them, so we read the message again."""
-        try:
-            said = await self._rest.content(self._home, self._question)
-        except PlatformError:
-            said = ""
-        name = " ".join(_MENTION.sub(" ", said).split())
-        return (name if len(name) <= _THREAD_NAME else name[: _THREAD_NAME - 1] + "…") or "Conversation"

@@ -1,4 +1,5 @@
-"""Reactions on a question that waits: eyes, and its place in the queue, set and removed as fast as Discord allows."""
+"""Reactions on a question that waits: eyes, and its place in the queue, set and removed as fast as Discord allows; and
+a sign on one that is not answered."""
 
 import asyncio
 import logging
@@ -15,6 +16,7 @@ from core.domain.errors import PlatformError, SlowDown, Unreachable
 log = logging.getLogger(__name__)
 
 EYES = "👀"
+SIGN = "🚫"  # on a message of a bot that is not answered
 # How many questions come before it; the last emoji also means more than ten.
 NUMBERS = ("1️⃣", "2️⃣", "3️⃣", "4️⃣", "5️⃣", "6️⃣", "7️⃣", "8️⃣", "9️⃣", "🔟")
 _ALL_NUMBERS = ""  # in place of an emoji: whatever number a process that no longer runs left there

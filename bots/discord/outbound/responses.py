@@ -2,6 +2,7 @@
 
 import logging
 import secrets
+from functools import partial
 
 import discord
 
@@ -53,6 +54,12 @@ class Responses:
     async def say(self, channel: str, sentence: str, name: str, *, reply_to: str) -> None:
         """Post a sentence; under the same name it appears once, whichever processes post it. Raises PlatformError."""
         await self._rest.post(channel, small(sentence), nonce=nonce_of(name), reply_to=reply_to)
+
+    async def announce(self, channel: str, response: Response, name: str) -> None:
+        """Post a text of ours that answers nobody, once under this name. Raises PlatformError."""
+        for number, content in enumerate(await contents_of(response)):
+            post = partial(self._rest.post, channel, content, nonce=nonce_of(f"{name}/{number}"))
+            await patiently(post)
 
     async def _alone(self, person: str, response: Response) -> Response:
         """Send the response as a direct message; return what to say about that in the channel."""

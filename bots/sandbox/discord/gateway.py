@@ -79,9 +79,15 @@ class Gateway:
                 for _ in range(self.duplicate):
                     self._event(session, event, payload)
 
-    def guild_create(self, guild: Guild) -> None:
-        """Send GUILD_CREATE to the sessions of a guild that the bot has joined."""
-        self.dispatch("GUILD_CREATE", lambda one: self._guild(one, guild), guild=guild.id, guild_intent=Intent.GUILDS)
+    def guild_create(self, guild: Guild, *, joined: bool = False) -> None:
+        """Send GUILD_CREATE to the sessions of a guild. `joined`: the bot was added; then it lacks `unavailable`, by
+        which clients tell that from the end of an outage."""
+
+        def build(session: Session) -> Json:
+            whole = self._guild(session, guild)
+            return {name: value for name, value in whole.items() if not (joined and name == "unavailable")}
+
+        self.dispatch("GUILD_CREATE", build, guild=guild.id, guild_intent=Intent.GUILDS)
 
     def drop(self, *, resumable: bool = True, code: int = 4000) -> None:
         """Close all connections with `code` (0: abort them). Sessions that can't be resumed are forgotten."""

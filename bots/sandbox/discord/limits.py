@@ -23,8 +23,9 @@ class DiscordLimits:
 
     Discord publishes its numbers only in headers. These have been observed: messages 5 per 5 s and channel
     (discord-api-docs issue 2761), interactions 5 per 2 s and token (issue 2701), 3 edits per 6 s and channel of
-    messages older than `old_age` seconds (issue 4413), 50 per second in all (topics/rate-limits). Whether Discord
-    counts the followups and the edits of an interaction together is not known; we do, which is stricter.
+    messages older than `old_age` seconds (issue 4413), 50 per second in all (topics/rate-limits), 2 renames per 10 min
+    of a channel or thread (issue 1900). Whether Discord counts the followups and the edits of an interaction together
+    is not known; we do, which is stricter.
     """
 
     post: DiscordLimit | None = DiscordLimit(5, 5.0)
@@ -38,6 +39,7 @@ class DiscordLimits:
     commands: DiscordLimit | None = DiscordLimit(5, 20.0)
     old_edit: DiscordLimit | None = DiscordLimit(3, 6.0)
     everything: DiscordLimit | None = DiscordLimit(50, 1.0)
+    rename: DiscordLimit | None = DiscordLimit(2, 600.0)
     old_age: float = 3600.0
 
     def faster(self, times: float) -> "DiscordLimits":
@@ -53,7 +55,7 @@ class DiscordLimits:
 DISCORD_LIMITS = DiscordLimits()
 """The limits that have been observed."""
 
-NO_DISCORD_LIMITS = DiscordLimits(None, None, None, None, None, None, None, None, None, None, None)
+NO_DISCORD_LIMITS = DiscordLimits(None, None, None, None, None, None, None, None, None, None, None, None)
 """No limits at all."""
 
 # POST and PATCH of a channel's messages name the same bucket but are counted apart (discord-api-docs issue 8073).
@@ -131,6 +133,11 @@ class DiscordLimiter:
         limit."""
         limit = self.limits.old_edit
         return self._take(limit, "old_edit", channel)[1] if limit else 0.0
+
+    def take_rename(self, channel: str) -> float:
+        """Count one rename of a channel or thread. Returns the seconds to wait, 0 if it is allowed."""
+        limit = self.limits.rename
+        return self._take(limit, "rename", channel)[1] if limit else 0.0
 
     def _take(self, limit: DiscordLimit, name: str, key: str) -> tuple[_Window, float]:
         now = self._clock()

@@ -23,6 +23,7 @@ from bots.sandbox.discord.state import DiscordWorld
 from bots.sandbox.discord.text import resolve, walk
 from bots.sandbox.discord.validation import MAX_CONTENT, ApiError
 from bots.sandbox.discord.values import (
+    FORUMS,
     JOINED,
     ChannelKind,
     Choice,
@@ -80,14 +81,26 @@ class DiscordPeople(DiscordPlaces):
         template = DiscordMessage("", place.id, user, "", 0.0, forwarded=self._current(message))
         return self._messages.create(place, user, {}, template=template)
 
-    async def publish(self, user: DiscordUser, forum: DiscordChannel, title: str, text: str) -> DiscordChannel:
-        """Publish a post in a forum: a thread whose first message has the thread's id (topics/threads#forums)."""
+    async def publish(
+        self,
+        user: DiscordUser,
+        forum: DiscordChannel,
+        title: str,
+        text: str,
+        *,
+        attachments: Sequence[DiscordUpload] = (),
+        stickers: Sequence[str] = (),
+    ) -> DiscordChannel:
+        """Publish a post in a forum or media channel: a thread whose first message has the thread's id
+        (topics/threads#forums)."""
         place = self._writable(user, forum)
+        if place.kind not in FORUMS:
+            raise DiscordRefuses("this channel has no posts")
         post = self._routes.start_thread(place, title, user.id, None, ChannelKind.PUBLIC_THREAD)
-        template = DiscordMessage(post.id, post.id, user, "", 0.0)
+        template = DiscordMessage(post.id, post.id, user, "", 0.0, stickers=tuple(stickers))
         content = resolve(text, self._names(user, post, False))
         body: Json = {"content": content, "allowed_mentions": self._allowed(user, post)}
-        self._messages.create(post, user, body, template=template)
+        self._messages.create(post, user, body, attachments, template=template)
         return post
 
     async def bot_says(
@@ -113,9 +126,10 @@ class DiscordPeople(DiscordPlaces):
         self._messages.touch(message)
         return message
 
-    async def webhook_says(self, name: str, channel: DiscordChannel, text: str) -> DiscordMessage:
-        """A webhook posts a message under any name, unchanged: mentions are written as <@id>."""
-        number = self._world.new_id()
+    async def webhook_says(self, name: str, channel: DiscordChannel, text: str, *, webhook: str = "") -> DiscordMessage:
+        """A webhook posts a message under any name, unchanged: mentions are written as <@id>. `webhook`: its id, if not
+        a new one."""
+        number = webhook or self._world.new_id()
         user = self._world.users[number] = DiscordUser(number, name)
         template = DiscordMessage("", channel.id, user, "", 0.0, webhook=number)
         body: Json = {"content": text, "allowed_mentions": {"parse": ["users"]}}

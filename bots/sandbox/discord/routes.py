@@ -94,8 +94,22 @@ class Routes:
         return RestAnswer(self._wire.application(flags=self.privileged.flags))
 
     def _my_guilds(self, _: RestRequest) -> RestAnswer:
-        joined = (one for one in self._world.guilds.values() if self._world.joined(one.id))
-        return RestAnswer([{"id": one.id, "name": one.name, "icon": None} for one in joined])
+        world = self._world
+        mine = [(guild, world.members.get((guild.id, world.bot.id))) for guild in world.guilds.values()]
+        return RestAnswer(
+            [
+                {
+                    "id": guild.id,
+                    "name": guild.name,
+                    "icon": None,
+                    "owner": False,
+                    "permissions": str(int(world.base_permissions(member))),
+                    "features": [],
+                }
+                for guild, member in mine
+                if member
+            ]
+        )
 
     def _user(self, ask: RestRequest) -> RestAnswer:
         user = self._world.users.get(ask.path["user"])
@@ -148,6 +162,8 @@ class Routes:
             self.place(ask, Permission.MANAGE_THREADS if thread else Permission.MANAGE_CHANNELS)
         if "name" in body:
             text("name", str(body["name"]), 100, 1)
+            if channel.name != str(body["name"]) and (wait := self._limiter.take_rename(channel.id)):
+                raise ApiError(0, status=429, retry_after=wait, message="You are being rate limited.")
         channel = replace(
             channel,
             name=str(body.get("name", channel.name)),

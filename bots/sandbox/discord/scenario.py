@@ -1,5 +1,6 @@
 """Creates and shows the guilds, roles, members, channels and threads of the sandbox's Discord."""
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
@@ -43,25 +44,36 @@ class DiscordPlaces:
         *,
         owner: str = "Olivia",
         bot_permissions: Permission = EVERYONE_PERMISSIONS,
+        everyone: Permission = EVERYONE_PERMISSIONS,
         shard: tuple[int, int] | None = None,
+        system: str = "",
+        overwrites: Sequence[Overwrite] = (),
+        joined: float | None = None,
         bot: bool = True,
     ) -> Guild:
         """Add a guild with @everyone, an owner by name, and the bot with its managed role (which has the bot's name),
         unless `bot` is false.
 
-        `shard`: the number of its shard and the number of shards, if it must be in a certain one.
+        `shard`: the number of its shard and the number of shards, if it must be in a certain one. `system`: the name of
+        its system channel, which has these overwrites; "" for none. `joined`: when the bot was added, in epoch seconds,
+        if not now.
         """
         world = self._world
         boss = DiscordUser(world.new_id(), owner)
-        guild = Guild(world.new_id(shard), name, boss.id)
+        number, at = world.new_id(shard), time.time() if joined is None else joined
+        guild = Guild(number, name, boss.id, world.new_id() if system else "", at)
+        if system:
+            world.channels[guild.system] = DiscordChannel(
+                guild.system, system, ChannelKind.TEXT, number, overwrites=tuple(overwrites)
+            )
         own = GuildRole(world.new_id(), guild.id, world.bot.name, bot_permissions, bot=world.bot.id)
         world.users[boss.id], world.guilds[guild.id] = boss, guild
-        world.roles[guild.id] = GuildRole(guild.id, guild.id, "@everyone", EVERYONE_PERMISSIONS)
+        world.roles[guild.id] = GuildRole(guild.id, guild.id, "@everyone", everyone)
         world.members[guild.id, boss.id] = Member(boss.id, guild.id)
         if bot:
             world.roles[own.id] = own
             world.members[guild.id, world.bot.id] = Member(world.bot.id, guild.id, (own.id,))
-            self.gateway.guild_create(guild)
+            self.gateway.guild_create(guild, joined=True)
         return guild
 
     def install(self, user: DiscordUser) -> None:
@@ -137,6 +149,14 @@ class DiscordPlaces:
     def overwrite(self, channel: DiscordChannel, *overwrites: Overwrite) -> DiscordChannel:
         """Replace a channel's permission overwrites."""
         return self._change(replace(self._world.channels[channel.id], overwrites=overwrites))
+
+    def rename(self, channel: DiscordChannel, name: str) -> DiscordChannel:
+        """Somebody gives a channel or thread another name."""
+        return self._change(replace(self._world.channels[channel.id], name=name))
+
+    def channel(self, number: str) -> DiscordChannel:
+        """The channel or thread with this id, as it is now."""
+        return self._world.channels[number]
 
     def archive(self, thread: DiscordChannel, *, locked: bool = False) -> DiscordChannel:
         """Archive a thread, and optionally lock it."""

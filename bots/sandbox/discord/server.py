@@ -21,7 +21,7 @@ from bots.sandbox.discord.rest import PREFIX, DiscordRest
 from bots.sandbox.discord.routes import Routes
 from bots.sandbox.discord.sessions import Intent
 from bots.sandbox.discord.state import DiscordWorld
-from bots.sandbox.discord.values import DiscordCall, DiscordUser
+from bots.sandbox.discord.values import DiscordCall, DiscordUser, Portal
 from bots.sandbox.discord.wire import DiscordWire
 
 MAX_REQUEST = 25 * 1024 * 1024  # bytes (reference#uploading-files)
@@ -54,6 +54,7 @@ class DiscordServer(DiscordPeople):
         self.faults = DiscordFaults()
         self._limiter = DiscordLimiter(limits or NO_DISCORD_LIMITS, clock)
         wire = DiscordWire(world, self.application_id, role_mention_unlocks=role_mention_unlocks)
+        self.portal: Portal = wire.portal
         gateway = Gateway(world, wire, self.token, privileged)
         messages = Messages(world, wire, gateway)
         routes = Routes(world, wire, gateway, messages, self._limiter, privileged)

@@ -148,12 +148,8 @@ class DiscordWorld:
         member = self.members.get((channel.guild, user))
         if member is None:
             return Permission.NONE
-        if self.guilds[channel.guild].owner == user:
-            return Permission.ALL
-        base = self.roles[channel.guild].permissions
-        for role in member.roles:
-            base |= self.roles[role].permissions
-        if base & Permission.ADMINISTRATOR:
+        base = self.base_permissions(member)
+        if base == Permission.ALL:
             return Permission.ALL
         place = self.channels.get(channel.parent, channel) if channel.kind in THREADS else channel
         rules = {rule.target: rule for rule in place.overwrites}
@@ -167,6 +163,14 @@ class DiscordWorld:
         if own := rules.get(user):
             base = base & ~own.deny | own.allow
         return base if base & Permission.VIEW_CHANNEL else Permission.NONE
+
+    def base_permissions(self, member: Member) -> Permission:
+        """What a member may do in a guild, where no channel says otherwise."""
+        base = self.roles[member.guild].permissions
+        for role in member.roles:
+            base |= self.roles[role].permissions
+        owner = self.guilds[member.guild].owner == member.user
+        return Permission.ALL if owner or base & Permission.ADMINISTRATOR else base
 
     def may_send(self, user: str, channel: DiscordChannel) -> bool:
         """Whether somebody may write here. Threads need another permission than channels (topics/threads)."""

@@ -25,8 +25,10 @@ class ChannelKind(IntEnum):
     PUBLIC_THREAD = 11
     PRIVATE_THREAD = 12
     FORUM = 15
+    MEDIA = 16
 
 
+FORUMS = frozenset({ChannelKind.FORUM, ChannelKind.MEDIA})
 THREADS = frozenset({ChannelKind.ANNOUNCEMENT_THREAD, ChannelKind.PUBLIC_THREAD, ChannelKind.PRIVATE_THREAD})
 
 
@@ -100,13 +102,26 @@ class Member:
     nick: str = ""
 
 
+@dataclass(slots=True)
+class Portal:
+    """Switches of the developer portal: whether anybody may add the bot, whether that needs a code grant, and where
+    commands and buttons go instead of the gateway."""
+
+    public: bool = True
+    code_grant: bool = False
+    interactions_url: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Guild:
-    """A server. Its @everyone role has the guild's own id."""
+    """A server. Its @everyone role has the guild's own id. `system`: the channel for Discord's own messages, "" for
+    none; `joined`: when the bot was added, in epoch seconds."""
 
     id: str
     name: str
     owner: str
+    system: str = ""
+    joined: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

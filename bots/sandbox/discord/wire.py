@@ -4,6 +4,7 @@ import time
 
 from bots.sandbox.discord.state import DiscordWorld, created, iso
 from bots.sandbox.discord.values import (
+    FORUMS,
     HAS_THREAD,
     STARTER,
     THREADS,
@@ -16,6 +17,7 @@ from bots.sandbox.discord.values import (
     GuildRole,
     Json,
     Member,
+    Portal,
 )
 
 MANAGED = 1  # position of roles above @everyone
@@ -35,6 +37,7 @@ class DiscordWire:
         self._application = application
         self._role_unlocks = role_mention_unlocks
         self.memberless = False
+        self.portal = Portal()
 
     def user(self, user: DiscordUser) -> Json:
         """A user object."""
@@ -51,12 +54,13 @@ class DiscordWire:
         return payload
 
     def member(self, member: Member, *, user: bool = True) -> Json:
-        """A guild member object."""
+        """A guild member object. Others joined when the guild was made."""
+        own = member.user == self._world.bot.id
         payload: Json = {
             "nick": member.nick or None,
             "avatar": None,
             "roles": list(member.roles),
-            "joined_at": iso(created(member.guild)),
+            "joined_at": iso(self._world.guilds[member.guild].joined if own else created(member.guild)),
             "deaf": False,
             "mute": False,
             "flags": 0,
@@ -118,7 +122,7 @@ class DiscordWire:
             }
             for rule in channel.overwrites
         ]
-        if channel.kind is ChannelKind.FORUM:
+        if channel.kind in FORUMS:
             payload |= {"available_tags": [], "default_forum_layout": 0, "default_sort_order": None}
         return payload | {
             "position": channel.position,
@@ -148,7 +152,7 @@ class DiscordWire:
             "premium_tier": 0,
             "premium_progress_bar_enabled": False,
             "preferred_locale": "en-US",
-            "system_channel_id": None,
+            "system_channel_id": guild.system or None,
             "system_channel_flags": 0,
         }
         if not create:
@@ -156,7 +160,7 @@ class DiscordWire:
         members = world.members_of(guild.id)
         channels = [channel for channel in world.channels.values() if channel.guild == guild.id]
         return payload | {
-            "joined_at": iso(created(guild.id)),
+            "joined_at": iso(guild.joined),
             "large": False,
             "unavailable": False,
             "member_count": len(members),
@@ -277,15 +281,15 @@ class DiscordWire:
             "name": bot.name,
             "description": "",
             "icon": None,
-            "bot_public": True,
-            "bot_require_code_grant": False,
+            "bot_public": self.portal.public,
+            "bot_require_code_grant": self.portal.code_grant,
             "verify_key": "0" * 64,
             "owner": self.user(bot),
             "team": None,
             "flags": flags,
             "summary": "",
             "approximate_guild_count": sum(map(self._world.joined, self._world.guilds)),
-            "interactions_endpoint_url": None,
+            "interactions_endpoint_url": self.portal.interactions_url or None,
         }
 
     def thread_member(self, thread: DiscordChannel, user: str) -> Json:

@@ -11,7 +11,7 @@ from bots.sandbox.slack.wire import event_body, message_json
 # subscriptions of an app that answers mentions, threads and direct messages
 SUBSCRIPTIONS = frozenset(
     {"app_mention", "message.channels", "message.groups", "message.im", "message.mpim"}
-    | {"app_home_opened", "agent_session_stopped"}
+    | {"app_home_opened", "agent_session_stopped", "member_joined_channel"}
 )
 _PLURAL = {"channel": "channels", "group": "groups", "im": "im", "mpim": "mpim"}
 

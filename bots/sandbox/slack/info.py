@@ -36,6 +36,8 @@ class Info:
             "reactions.add": self.react,
             "reactions.remove": self.unreact,
             "assistant.threads.setStatus": self.status,
+            "assistant.threads.setTitle": self.title,
+            "assistant.threads.setSuggestedPrompts": self.suggest,
         }
 
     def auth(self, args: Args) -> Json:
@@ -168,6 +170,34 @@ class Info:
         if args.has("loading_messages") and len(args.json("loading_messages", "invalid_arguments")) > 10:
             raise SlackRefusal("invalid_arguments", "no more than 10 loading_messages")
         self._ws.set_status(channel, thread, args.text("status"))
+        return {}
+
+    def title(self, args: Args) -> Json:
+        """assistant.threads.setTitle."""
+        ws = self._ws
+        ws.require("assistant:write")
+        channel, thread = ws.joined(args.text("channel_id")), args.needed("thread_ts")
+        if channel.kind != "im":
+            raise SlackRefusal("channel_not_found")
+        if thread not in ws.messages[channel.id]:
+            raise SlackRefusal("invalid_thread_ts")
+        ws.titles[channel.id, thread] = args.needed("title")
+        ws.changed()
+        return {}
+
+    def suggest(self, args: Args) -> Json:
+        """assistant.threads.setSuggestedPrompts: up to four; an agent's are for the whole pane, and with a thread they
+        silently do nothing (its documentation)."""
+        ws = self._ws
+        ws.require("assistant:write")
+        channel = ws.joined(args.text("channel_id"))
+        if channel.kind != "im":
+            raise SlackRefusal("channel_not_found")
+        prompts = args.json("prompts", "invalid_arguments")
+        if not 1 <= len(prompts) <= 4 or not all(each.get("title") and each.get("message") for each in prompts):
+            raise SlackRefusal("invalid_arguments", "one to four prompts with title and message")
+        ws.suggestions[channel.id, args.text("thread_ts")] = tuple(prompts)
+        ws.changed()
         return {}
 
     def _require(self, channel: SlackChannel, right: str) -> None:

@@ -48,6 +48,8 @@ SLACK_LIMITS: Mapping[str, SlackLimit] = {
     "apps.connections.open": T3,
     "auth.test": SPECIAL,
     "assistant.threads.setStatus": SPECIAL,
+    "assistant.threads.setTitle": T4,
+    "assistant.threads.setSuggestedPrompts": T4,
 }
 
 NO_SLACK_LIMITS: Mapping[str, SlackLimit] = {}

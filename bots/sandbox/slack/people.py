@@ -88,7 +88,8 @@ class SlackPeople:
     ) -> SlackMessage:
         """Write a message in a channel or thread, perhaps with blocks, and send it to the app."""
         ws = self._ws
-        self.join(fresh.user, fresh.channel)
+        if fresh.user:
+            self.join(fresh.user, fresh.channel)
         stored = tuple(replace(file, id=file.id or ws.new_id("F"), user=fresh.user) for file in files)
         ws.files |= {file.id: file for file in stored}
         thread = ws.root(fresh.channel, fresh.thread_ts)
@@ -129,6 +130,14 @@ class SlackPeople:
     def open_home(self, user: str, tab: str) -> None:
         """Look at the app's home or messages tab."""
         self._events.other({"type": "app_home_opened", "user": user, "channel": self._ws.open_im(user), "tab": tab})
+
+    def start_chat(self, user: str) -> str:
+        """Open a new chat in Slack's older assistant: a thread under a message of the app's."""
+        ws, channel = self._ws, self._ws.open_im(user)
+        root = ws.put(ws.compose(SlackMessage(ws.new_ts(), channel, ws.bot_user, ws.bot_id), "New chat"))
+        thread = {"user_id": user, "context": {}, "channel_id": channel, "thread_ts": root.ts}
+        self._events.other({"type": "assistant_thread_started", "assistant_thread": thread})
+        return root.ts
 
     async def slash(self, user: str, channel: str, command: str, text: str) -> InteractionResult:
         """Use a slash command. Returns when the app has acknowledged it, or after 3 s."""

@@ -112,6 +112,18 @@ class Crowd:
         fresh = replace(fresh, attachments=tuple(attachments), blocks=tuple(blocks))
         return self._people.say(fresh, text, (), True, True, False)
 
+    async def workflow_says(
+        self, channel: str, text: str, thread: str = "", *, bot: str = "B0WORKFLOW", app: str = ""
+    ) -> SlackMessage:
+        """A workflow, or an app's incoming webhook, writes a message: with bot_id, and without a user
+        (caipe-io/ai-platform-engineering#2193). `app`: the id of the app that it belongs to."""
+        fresh = SlackMessage("", channel, "", bot, thread_ts=thread, subtype="bot_message", app=app)
+        return self._people.say(fresh, text, (), True, True, False)
+
+    async def start_chat(self, user: str) -> str:
+        """Somebody opens a new chat in Slack's older assistant: assistant_thread_started. Returns the thread's ts."""
+        return self._people.start_chat(user)
+
     async def edit(self, user: str, channel: str, ts: str, text: str) -> SlackMessage:
         """Somebody changes their own message: message_changed, and app_mention again if it names the bot."""
         return self._people.edit(user, channel, ts, text)

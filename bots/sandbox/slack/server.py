@@ -32,6 +32,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class SlackServer(Crowd):
     """The server, as an async context manager. Ids name people, channels and messages.
 
+    `app`: what the ids of the app end with, where several are in one workspace and each has a server of its own;
     `limits`: rate limits per method (limits.NO_SLACK_LIMITS for none); `scopes`: the app's scopes, None for all;
     `subscriptions`: the events it subscribes to; `ack_timeout`, `retry_delays`, the lifetimes of streams, of
     trigger_ids and of response_urls in seconds; `stream_cap` in UTF-8 bytes; `unknown_blocks`: types of blocks that
@@ -42,6 +43,7 @@ class SlackServer(Crowd):
         self,
         *,
         bot_name: str = "nebula",
+        app: str = "NEBULA",
         limits: Mapping[str, SlackLimit] = SLACK_LIMITS,
         scopes: frozenset[str] | None = None,
         subscriptions: frozenset[str] = SUBSCRIPTIONS,
@@ -59,7 +61,7 @@ class SlackServer(Crowd):
         self.signing_secret = "sandbox-signing-secret"
         self.api_url = ""
         self.faults = SlackFaults()
-        self._ws = ws = Workspace(bot_name, scopes)
+        self._ws = ws = Workspace(bot_name, scopes, app)
         self.team, self.bot_user, self.bot_id = ws.team, ws.bot_user, ws.bot_id
         self._ack_timeout = ack_timeout
         self._sockets = SlackSockets(ws, ack_timeout)
@@ -121,6 +123,14 @@ class SlackServer(Crowd):
     def status(self, channel: str, thread: str) -> str:
         """The status shown in a thread, "" for none."""
         return self._ws.status(channel, thread)
+
+    def title(self, channel: str, thread: str) -> str:
+        """The title of a chat in the agent pane, "" for none."""
+        return self._ws.titles.get((channel, thread), "")
+
+    def suggestions(self, channel: str, thread: str = "") -> tuple[str, ...]:
+        """What the app suggests to ask in its pane, or in one chat of Slack's older assistant."""
+        return tuple(each["message"] for each in self._ws.suggestions.get((channel, thread), ()))
 
     @property
     def views(self) -> tuple[View, ...]:

@@ -29,11 +29,12 @@ _STATUS_SECONDS = 120.0  # a status that is not renewed disappears (reference/me
 class Workspace:
     """One Slack workspace with our app in it. Every change wakes all that wait in `until`."""
 
-    def __init__(self, bot_name: str, scopes: frozenset[str] | None) -> None:
+    def __init__(self, bot_name: str, scopes: frozenset[str] | None, app: str = "NEBULA") -> None:
+        """`app`: what the ids of our app end with."""
         self.team = "T0NEBULA"
-        self.app_id = "A0NEBULA"
-        self.bot_id = "B0NEBULA"
-        self.bot_user = "U0NEBULA"
+        self.app_id = f"A0{app}"
+        self.bot_id = f"B0{app}"
+        self.bot_user = f"U0{app}"
         self.bot_name = bot_name
         self.scopes = scopes
         self.trigger_seconds = 3.0  # reference/methods/views.open
@@ -46,6 +47,8 @@ class Workspace:
         self.views: dict[str, View] = {}
         self.calls: list[SlackCall] = []
         self.deliveries: list[Delivery] = []
+        self.titles: dict[tuple[str, str], str] = {}  # of chats: by channel and thread
+        self.suggestions: dict[tuple[str, str], tuple[Json, ...]] = {}  # the same; "" for a whole pane
         self._status: dict[tuple[str, str], tuple[str, float]] = {}
         self._triggers: dict[str, tuple[float, bool, str]] = {}
         self._waiters: set[asyncio.Event] = set()

@@ -70,6 +70,7 @@ class SlackMessage:
     blocks: tuple[Json, ...] = ()
     thread_ts: str = ""
     subtype: str = ""
+    app: str = ""
     client_msg_id: str = ""
     files: tuple[SlackFile, ...] = ()
     reactions: tuple[tuple[str, tuple[str, ...]], ...] = ()

@@ -97,6 +97,10 @@ def message_json(ws: Workspace, message: SlackMessage, base: str) -> Json:
         body["user"] = message.user
     if message.bot:
         body["bot_id"] = message.bot
+    if message.bot and not message.user:
+        body["username"] = "workflow"
+    if message.app:
+        body["app_id"] = message.app
     if message.bot == ws.bot_id:
         body["app_id"] = ws.app_id
         body["bot_profile"] = bot_json(ws)

@@ -88,6 +88,7 @@ class Terminal:
                 else:
                     self._console.print(here + harmless(line.rstrip()), markup=False, style="bold")
             except KeyboardInterrupt:
+                self._console.print("Ctrl-D or :quit ends the sandbox.", markup=False)
                 continue
             except EOFError:
                 return

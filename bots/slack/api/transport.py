@@ -26,6 +26,7 @@ from core.settings.environment import WrongConfig
 log = logging.getLogger(__name__)
 
 PATH = "/slack/events"
+UNSIGNED = "This request is not signed by Slack."
 # Time between pings, and between checks for sockets that ended silently.
 PING_SECONDS = 5.0
 # Checks that must find all sockets down before the log says so.
@@ -167,7 +168,7 @@ async def http(app: AsyncApp, secret: str, host: str, port: int) -> AsyncIterato
         body = await request.read()
         # The port is open to the internet: nothing is read, and nothing logged, that Slack did not sign.
         if not signed(secret, request.headers, body):
-            return web.Response(status=401, text="This request is not signed by Slack.")
+            return web.Response(status=401, text=UNSIGNED)
         try:
             return await to_aiohttp_response(await app.async_dispatch(await to_bolt_request(request)))
         except Exception as error:  # noqa: BLE001 - listeners raise nothing, so Bolt could not read it

@@ -28,9 +28,9 @@ _TO_OTHER = re.compile(r"(?:[^\w<:]|:[\w+'-]{1,60}+:|:)*+<(?:@|!subteam|!here|!c
 
 @dataclass(frozen=True, slots=True)
 class RawQuestion:
-    """A question as Slack delivered it, with unresolved ids and markup. `teams`: the author's workspaces. `by_app`: an
-    app wrote it with the token of a person, or it is a bot that looks like one. `name`: the author's, if the event says
-    it. `said`: what it is if it does not mention the bot; then it may be no question."""
+    """A question as Slack delivered it, with unresolved ids and markup. `teams`: the author's workspaces. `bot`: the
+    ids of the app that wrote it, as a bot, as a workflow without a `user`, or with the token of a person. `name`: the
+    author's, if the event says it. `said`: what it is if it does not mention the bot; then it may be no question."""
 
     id: TurnId
     place: Place
@@ -39,7 +39,7 @@ class RawQuestion:
     message: str
     attachments: tuple[Attachment, ...] = ()
     teams: tuple[str, ...] = ()
-    by_app: bool = False
+    bot: tuple[str, ...] = ()
     name: str = ""
     said: Remark | None = None
 
@@ -90,22 +90,27 @@ def read(event: Mapping[str, Any], me: Identity) -> RawQuestion | Edited | Delet
 
 
 def raw_question(event: Mapping[str, Any], me: Identity) -> RawQuestion | None:
-    """Return a message as a question, None if no person wrote it.
+    """Return a message as a question, None if neither a person wrote it nor another app.
 
     A mention in a channel raises app_mention and, where subscribed, message.*, in any order and with different event
     ids; both become the same question because the question's id comes from the message.
     """
     kind, subtype = event.get("type"), event.get("subtype")
-    if kind not in ("app_mention", "message") or not (subtype is None or subtype in _WRITTEN):
+    if kind not in ("app_mention", "message") or not (subtype is None or subtype in (*_WRITTEN, _BY_BOTS)):
         return None
     try:
-        where, user = _place(event, event, me), identifier(event.get("user"))
-        ts = timestamp(event.get("ts"))
+        where, ts = _place(event, event, me), timestamp(event.get("ts"))
+        app = identifier(event.get("bot_id")) if event.get("bot_id") else ""
+        # A workflow has no user (caipe-io/ai-platform-engineering#2193).
+        user = identifier(event.get("user")) if event.get("user") or not app else ""
     except ValueError:
         return None
-    app = event.get("bot_id")
-    if user in (me.user, "USLACKBOT") or (app and app == me.bot):
+    if user in (me.user, "USLACKBOT") or (app and app == me.bot) or (subtype == _BY_BOTS and not app):
         return None
+    profile = nested(event, "bot_profile")
+    bot = tuple(dict.fromkeys(filter(None, map(string, (app, event.get("app_id"), profile.get("app_id"), user)))))
+    if subtype == _BY_BOTS:
+        user = ""  # whoever it names, no person wrote it
     text = _words(event)
     addressed = kind == "app_mention" or where.direct or mentions(text, me)
     to_other = _TO_OTHER.match(text) is not None
@@ -114,11 +119,12 @@ def raw_question(event: Mapping[str, Any], me: Identity) -> RawQuestion | None:
     files = [each for part in (event, *shared) for each in _list(part, "files") if isinstance(each, dict)]
     text = "\n\n".join(filter(None, (text, *map(_forwarded, shared), *map(_snippet, files))))
     said = None if addressed else Remark(text, bool(files), to_other, by_program=bool(app))
-    profile = nested(event, "user_profile")
-    teams = [*(event.get(field) for field in ("user_team", "source_team", "team")), profile.get("team")]
+    person = nested(event, "user_profile")
+    teams = [*(event.get(field) for field in ("user_team", "source_team", "team")), person.get("team")]
     whose = tuple(dict.fromkeys(each for each in teams if isinstance(each, str) and each))
     turn = TurnId(f"slack/{me.team}/{where.channel}/{ts}")
-    return RawQuestion(turn, where, user, text, ts, _attachments(files), whose, bool(app), shown_name(profile), said)
+    name = shown_name(person) or (string(event.get("username")) or shown_name(profile) if app else "")
+    return RawQuestion(turn, where, user, text, ts, _attachments(files), whose, bot if app else (), name, said)
 
 
 def is_said(message: Mapping[str, Any]) -> bool:
@@ -146,7 +152,8 @@ def _edited(event: Mapping[str, Any], new: Mapping[str, Any], old: Mapping[str, 
     now, before = _words(new), _words(old)
     where = {"type": "message", "channel": event.get("channel"), "channel_type": event.get("channel_type")}
     raw = raw_question({**new, **where}, me)
-    if raw is None or now == before:
+    # A bot may edit a message as often as it likes.
+    if raw is None or now == before or not raw.user or new.get("subtype") == _BY_BOTS:
         return None
     asks = raw.place.direct or mentions(now, me)
     return Edited(raw, asks, overheard=not (asks or mentions(before, me)))
@@ -175,6 +182,11 @@ def _place(event: Mapping[str, Any], message: Mapping[str, Any], me: Identity) -
 def mentions(text: str, me: Identity) -> bool:
     """Return whether a text in Slack's markup mentions us."""
     return re.search(rf"<@{re.escape(me.user)}[|>]", text) is not None
+
+
+def unaddressed(text: str, me: Identity) -> str:
+    """Return a text in Slack's markup without our mention at its beginning."""
+    return re.sub(rf"\A\s*<@{re.escape(me.user)}(?:\|[^<>]*)?>[\s,:]*", "", text)
 
 
 def _words(message: Mapping[str, Any]) -> str:

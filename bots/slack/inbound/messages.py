@@ -17,7 +17,7 @@ from bots.slack.api.people import People
 from bots.slack.api.workspace import Identity
 from bots.slack.components import forms
 from bots.slack.components.blocks import Json, button
-from bots.slack.inbound.events import Deleted, Edited, RawQuestion, read
+from bots.slack.inbound.events import Deleted, Edited, RawQuestion, read, unaddressed
 from bots.slack.inbound.outage import Outage
 from bots.slack.inbound.payloads import place, string
 from bots.slack.inbound.tasks import TaskSupervisor
@@ -27,13 +27,13 @@ from bots.slack.outbound.private_file import FileSharer
 from bots.slack.outbound.surface import SlackSurface
 from core.commands.registry import parse
 from core.commands.responses import Response
-from core.domain.conversation import Address
+from core.domain.conversation import Address, Author
 from core.domain.errors import StoreError
 from core.domain.options import Placement, Streaming
 from core.domain.question import Question
 from core.domain.turn_id import TurnId
 from core.inbound.dispatcher import COMMAND_MARK, Dispatcher
-from core.inbound.listening import Remark
+from core.inbound.listening import BotMessage, Remark, Rule
 
 log = logging.getLogger(__name__)
 
@@ -59,8 +59,13 @@ class Listeners:
         own_deletions: OwnDeletions,
         withheld: Callable[[float], None],
         form_key: bytes,
+        opened: Callable[[dict[str, Any]], Coroutine[Any, Any, None]],
+        joined: Callable[[dict[str, Any]], Coroutine[Any, Any, None]],
+        sign: Callable[[str, str], Awaitable[None]],
     ) -> None:
-        """`withheld`: called with the seconds for which Slack kept events from us. `form_key`: as in Commands."""
+        """`withheld`: called with the seconds for which Slack kept events from us. `form_key`: as in Commands.
+        `opened`, `joined`: called with the event if somebody opened the app's pane, and if we joined a channel. `sign`:
+        marks a message in a channel as one that is not answered."""
         self._dispatcher = dispatcher
         self._me = me
         self._people = people
@@ -69,7 +74,8 @@ class Listeners:
         self._surface = surface
         self._share_file = share_file
         self._own_deletions, self._withheld = own_deletions, withheld
-        self._form_key = form_key
+        self._form_key, self._opened, self._joined, self._sign = form_key, opened, joined, sign
+        self._own_app = ""  # the id of our app, once an event named it
         self._by_apps: TTLCache[str, set[TurnId]] = TTLCache(_MAX_PEOPLE, APP_PERIOD_SECONDS)
         self._outage = Outage(surface)
         self._order: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -87,6 +93,7 @@ class Listeners:
         if not isinstance(event, dict):
             log.warning("Slack: an event has a form that can't be read")
             return BoltResponse(status=200, body="")
+        self._own_app = string(body.get("api_app_id")) or self._own_app
         stored = not self._tasks.closing and await self._tasks.start(self._received(event))
         return BoltResponse(status=200 if stored else 503, body="")
 
@@ -101,9 +108,16 @@ class Listeners:
         self._withheld(time.time() - since)
 
     async def _received(self, event: dict[str, Any]) -> bool:
-        if event.get("type") == "agent_session_stopped":
-            await self._stopped(event)
-            return True
+        match event.get("type"):
+            case "agent_session_stopped":
+                await self._stopped(event)
+                return True
+            case "app_home_opened" | "assistant_thread_started":
+                self._tasks.start(self._opened(event))
+                return True
+            case "member_joined_channel":
+                ours = event.get("user") == self._me.user
+                return await self._stored(self._joined(event)) if ours else True
         change = read(event, self._me)
         asked = change.raw if isinstance(change, Edited) else change
         if isinstance(asked, RawQuestion) and not asked.said and not await self.accepts(asked):
@@ -119,6 +133,8 @@ class Listeners:
             case Edited(raw, _, overheard=True):
                 async with self._turn(raw.place.channel):
                     return await self._stored(self._overheard_edit(raw))
+            case Edited(raw) if self._may_ask(raw):
+                return True  # what a bot changes is no new question
             case Edited(raw, asks):
                 async with self._in_turn(raw) as question:
                     return await self._stored(self._dispatcher.edited(question, asks=asks), raw if asks else None)
@@ -132,11 +148,18 @@ class Listeners:
                     return await self._stored(self._heard(raw, question), raw)
 
     async def accepts(self, raw: RawQuestion) -> bool:
-        """Return whether a person asked this. An app may post with a person's token; bots are not answered, as two of
-        them would talk for ever. So that an app in a person's name does not either, it may ask a few questions only."""
-        if not raw.by_app:
+        """Return whether a person asked this, or a bot that may. An app may post with a person's token. So that it does
+        not talk with us for ever, it may ask a few questions only; of bots' questions, the store accepts a few."""
+        if not raw.bot:
             return True
-        if not await self._people.is_human(raw.user):
+        commands = self._dispatcher.is_command(unaddressed(raw.text, self._me))
+        own, addresses = self._own_app in raw.bot, raw.said is None
+        rule = self._dispatcher.bots.rule(raw.bot, own=own, addresses=addresses, commands=commands)
+        if rule.meant:
+            return True
+        if own or not raw.user or self._may_ask(raw) or not await self._people.is_human(raw.user):
+            if rule.signed:
+                self._tasks.start(self._show_sign(raw, rule))
             return False
         asked = self._by_apps.setdefault(raw.user, set())
         if raw.id not in asked and len(asked) >= APP_QUESTIONS:
@@ -144,6 +167,14 @@ class Listeners:
             return False
         asked.add(raw.id)
         return True
+
+    def _may_ask(self, raw: RawQuestion) -> bool:
+        """Return whether a bot wrote this that may ask."""
+        return bool(raw.bot) and self._dispatcher.bots.names(raw.bot)
+
+    async def _show_sign(self, raw: RawQuestion, why: Rule[BotMessage]) -> None:
+        if await self._dispatcher.bots.is_new(raw.bot, raw.place, why):
+            await self._sign(raw.place.channel, raw.message)
 
     def _turn(self, channel: str) -> asyncio.Lock:
         return self._order.setdefault(channel, asyncio.Lock())
@@ -199,11 +230,14 @@ class Listeners:
 
     async def question(self, raw: RawQuestion) -> Question:
         """Return the question with names instead of ids, within about a second."""
-        author, text = await asyncio.gather(
-            self._people.author(raw.user, raw.name, raw.teams), self._incoming_text.read(raw.text)
-        )
+        author, text = await asyncio.gather(self._author(raw), self._incoming_text.read(raw.text))
         overheard = raw.said is not None and not raw.said.to_other
         return Question(raw.id, raw.place, author, text, raw.message, raw.at, raw.attachments, overheard=overheard)
+
+    async def _author(self, raw: RawQuestion) -> Author:
+        if self._may_ask(raw):
+            return Author(raw.bot[0], raw.name or raw.bot[0], raw.bot[1:], program=True)
+        return await self._people.author(raw.user, raw.name, raw.teams)
 
     async def _show(self, question: Question, response: Response) -> None:
         """Show the response to a command in a message: in its thread, or beside it in a direct message."""

@@ -34,7 +34,7 @@ class Outage:
     async def tell(self, raw: RawQuestion) -> None:
         """Tell only the person who asked, unless we told somebody there recently; best effort."""
         place = raw.place
-        if place.channel in self._told:
+        if place.channel in self._told or raw.bot:
             return
         self._told[place.channel] = None
         address = Address(place, Placement.THREAD, raw.message, author=raw.user, streaming=Streaming.OFF)

@@ -19,7 +19,7 @@ from core.reply.layout import duration
 
 log = logging.getLogger(__name__)
 
-EYES = "eyes"
+EYES, SIGN = "eyes", "no_entry_sign"
 THINKING = "is thinking…"
 # Slack removes a status after two minutes (docs.slack.dev/reference/methods/assistant.threads.setStatus).
 RENEWAL_SECONDS = 60.0
@@ -134,6 +134,19 @@ class Eyes:
             case _Eyes.COMING:
                 self._on[key] = _Eyes.UNWANTED
         await self._sweep()
+
+    async def sign(self, channel: str, message: str) -> None:
+        """Add a sign that a message is not answered, which stays; best effort."""
+        if not self._reactions.works():
+            return
+        permit = await self.limiter.ticket().attempt(self.limit("reactions.add", ADDS))
+        if permit is None:
+            return
+        try:
+            async with permit:
+                await self.web.call(self.web.client.reactions_add(channel=channel, timestamp=message, name=SIGN))
+        except PlatformError as error:
+            log.info("Slack: could not add a sign: %s", error)
 
     async def _sweep(self) -> None:
         """Remove eyes that were left, one by one until there is no call."""

@@ -23,6 +23,7 @@ class Breakers:
         """`new`: makes a new breaker."""
         self._new = new
         self._breakers: dict[str, CircuitBreaker] = {}
+        self.answered = False  # whether any model has begun an answer since the start
 
     def of(self, model: str) -> CircuitBreaker:
         """The breaker of this model."""
@@ -45,6 +46,7 @@ class Breakers:
 class _Call:
     """A request under way, and whether the model has begun to answer."""
 
+    breakers: Breakers
     breaker: CircuitBreaker
     begun: bool = False
 
@@ -52,6 +54,7 @@ class _Call:
         if not self.begun:
             self.begun = True
             self.breaker.answered()
+            self.breakers.answered = True
 
 
 class BreakingModel:
@@ -89,7 +92,7 @@ class BreakingModel:
         permit = breaker.enter(_now())
         if permit is None:
             raise Unavailable("circuit breaker open", breaker.wait(_now()))
-        call = _Call(breaker)
+        call = _Call(self._breakers, breaker)
         try:
             yield call
         except ModelError as error:

@@ -21,7 +21,8 @@ _PRIMARY_SHARE = 0.75
 
 
 class FallbackModel:
-    """A ChatModel that has a second one. It gives every request its deadline."""
+    """A ChatModel that has a second one. It gives every request its deadline, but for one without a stream that has its
+    own."""
 
     def __init__(self, first: ChatModel, last: ChatModel, *, fallback: str = "", deadline: float = 120.0) -> None:
         """`first` answers requests that have a fallback; `last` answers for the fallback, and requests that have none.
@@ -41,15 +42,18 @@ class FallbackModel:
 
     async def complete(self, request: ChatRequest) -> Completion:
         """Return the whole answer at once. Raises ModelError."""
+
+        def in_time(request: ChatRequest) -> ChatRequest:
+            return request if request.deadline else replace(request, deadline=self._after(self._deadline))
+
         if not self._has_fallback(request):
-            return await self._last.complete(replace(request, deadline=self._after(self._deadline)))
+            return await self._last.complete(in_time(request))
         try:
-            return await self._first.complete(replace(request, deadline=self._after(self._deadline)))
+            return await self._first.complete(in_time(request))
         except ModelError as error:
             if not _may_help(error):
                 raise
-            second = self._second(request, error)
-            return await self._last.complete(replace(second, deadline=self._after(self._deadline)))
+            return await self._last.complete(in_time(self._second(request, error)))
 
     async def catalog(self) -> Catalog:
         """Return the models on offer, from the cache. Never raises."""

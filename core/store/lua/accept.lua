@@ -1,12 +1,15 @@
 -- accept: queue a question once, and claim the lane that waits longest if there is room for one more.
--- THREAD is the thread that the question is in, or that it OPENS; empty if there can be none.
--- KEYS: DEDUPE ASKED
--- ARGV: REQUEST ENTRY INBOX_LIMIT KEEP_MS PARALLEL CLAIM THREAD OPENS PERSON ASKED_MS
+-- THREAD is the thread that the question is in, or that it OPENS; empty if there can be none. LINK: a bot's question
+-- extends the CHAIN of its place, which a person's ends; one that would be longer than MOST is not stored.
+-- KEYS: DEDUPE ASKED CHAIN
+-- ARGV: REQUEST ENTRY INBOX_LIMIT KEEP_MS PARALLEL CLAIM THREAD OPENS PERSON ASKED_MS LINK MOST CHAIN_MS
 local DEDUPE = KEYS[10]
 local ASKED = KEYS[11]
+local CHAIN = KEYS[12]
 local REQUEST, ENTRY, INBOX_LIMIT = ARGV[7], ARGV[8], tonumber(ARGV[9])
 local KEEP_MS, PARALLEL, CLAIM = ARGV[10], ARGV[11], ARGV[12]
 local THREAD, OPENS, PERSON, ASKED_MS = ARGV[13], ARGV[14], ARGV[15], tonumber(ARGV[16])
+local LINK, MOST, CHAIN_MS = ARGV[17], tonumber(ARGV[18]), ARGV[19]
 
 local id = string.match(ENTRY, '^([^,|]*)')
 local known = redis.call('GET', DEDUPE)
@@ -23,7 +26,18 @@ for _, each in ipairs(waiting) do
 end
 if in_lane >= INBOX_LIMIT then return {'FULL', in_lane} end
 if #waiting >= INBOX_LIMIT * tonumber(PARALLEL) then return {'FULL', #waiting} end
+local length = 0
+if LINK == 'extends' then
+  local before, last = string.match(redis.call('GET', CHAIN) or '', '^(%d+)|(.*)$')
+  length = tonumber(before or 0) + (last == id and 0 or 1)  -- the same question again is no further one
+  if length > MOST then
+    redis.call('SET', CHAIN, length .. '|' .. id, 'PX', CHAIN_MS)
+    return {'SILENT', length}
+  end
+end
 redis.call('SET', DEDUPE, REQUEST, 'PX', DEDUPE_MS)
+if LINK == 'extends' then redis.call('SET', CHAIN, length .. '|' .. id, 'PX', CHAIN_MS) end
+if LINK == 'ends' then redis.call('DEL', CHAIN) end
 -- A turn of this name was another delivery's, whose question the server lost: its answer would overwrite that turn's
 -- messages. (A full server must refuse the write before this one.)
 forget_turn(ENTRY)

@@ -15,16 +15,37 @@ from core.store.redis.primary import Primary, SentinelPool
 from core.store.redis.url import RedisAddress, RedisKind
 
 OLDEST_VERSION = (6, 2)
+NOEVICTION = "noeviction"
+# What INFO says of the disk (redis.io/docs/latest/commands/info, Persistence).
+_WRITES = {
+    "aof_last_write_status": "the append-only file",
+    "aof_last_bgrewrite_status": "a new append-only file",
+    "rdb_last_bgsave_status": "a snapshot",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class ServerInfo:
-    """The server we talk to; for a Cluster the oldest of its `nodes`. `warnings` are sentences for the operator."""
+    """The server we talk to; for a Cluster the oldest of its `nodes`. `warnings` are sentences for the operator.
+
+    `policy`: what it does when its memory is full. `appends`: it keeps an append-only file. `failing`: a sentence about
+    what it could not write to its disk, "" if nothing. `used`: the part of its memory's limit that is used, 0 for none.
+    For a Cluster, each is that of the worst node.
+    """
 
     name: str  # "Redis" or "Valkey"
     version: str
     warnings: tuple[str, ...] = ()
     nodes: int = 1
+    policy: str = ""
+    appends: bool = False
+    failing: str = ""
+    used: float = 0.0
+
+    @property
+    def keeps(self) -> str:
+        """In words, what it keeps on its disk."""
+        return "append-only file" if self.appends else "no append-only file"
 
 
 async def check(client: Redis, *, seconds: float = STEP_TIMEOUT_SECONDS) -> ServerInfo:
@@ -42,7 +63,16 @@ async def check(client: Redis, *, seconds: float = STEP_TIMEOUT_SECONDS) -> Serv
     found = [_info(info, address) for info in infos]
     oldest = min(found, key=lambda each: _number(each.version))
     warnings = tuple(dict.fromkeys(text for each in found for text in each.warnings))
-    return ServerInfo(oldest.name, oldest.version, warnings, len(found))
+    return ServerInfo(
+        oldest.name,
+        oldest.version,
+        warnings,
+        len(found),
+        next((each.policy for each in found if each.policy != NOEVICTION), NOEVICTION),
+        all(each.appends for each in found),
+        next((each.failing for each in found if each.failing), ""),
+        max(each.used for each in found),
+    )
 
 
 async def _server(client: Redis) -> dict[str, Any]:
@@ -118,11 +148,19 @@ def _info(info: dict[str, Any], address: RedisAddress) -> ServerInfo:
         raise StoreError(f"Redis at {where} is a node of a Cluster: begin REDIS_URL with redis+cluster://.")
     if info.get("role") == "slave":
         raise StoreError(f"Redis at {where} is a replica, which accepts no writes: put the primary into REDIS_URL.")
-    policy = info.get("maxmemory_policy", "noeviction")
-    warnings = () if policy == "noeviction" else (_evicts(where, policy),)
-    if "valkey_version" in info:
-        return ServerInfo("Valkey", str(info["valkey_version"]), warnings)
-    return ServerInfo("Redis", version, warnings)
+    policy = str(info.get("maxmemory_policy", NOEVICTION))
+    warnings = () if policy == NOEVICTION else (_evicts(where, policy),)
+    valkey = str(info.get("valkey_version", ""))
+    most = float(info.get("maxmemory", 0))
+    return ServerInfo(
+        "Valkey" if valkey else "Redis",
+        valkey or version,
+        warnings,
+        policy=policy,
+        appends=bool(info.get("aof_enabled")),
+        failing=next((f"it could not write {what}" for name, what in _WRITES.items() if info.get(name) == "err"), ""),
+        used=float(info.get("used_memory", 0)) / most if most else 0.0,
+    )
 
 
 def _advice(error: Exception, address: RedisAddress) -> str:

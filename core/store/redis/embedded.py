@@ -37,6 +37,7 @@ START_TIMEOUT_SECONDS = 30.0  # without any sign of life; loading data is a sign
 POLL_SECONDS = 0.02  # between two checks of a starting server
 STOP_TIMEOUT_SECONDS = 5.0  # for a clean exit; what the server acknowledged is in the file before that
 RETRY_SECONDS = 1.0  # between two attempts to restart a lost server
+LOG_LOOK_SECONDS = 60.0  # between two looks at the size of a running server's log
 
 # Runs in the child before it becomes the server. It makes the server's files private to their owner (uvloop has no
 # `umask` option). Linux then ends the server cleanly when the thread that forked it ends (PR_SET_PDEATHSIG(2const));
@@ -97,6 +98,7 @@ async def embedded(
     *,
     start_timeout: float = START_TIMEOUT_SECONDS,
     stop_timeout: float = STOP_TIMEOUT_SECONDS,
+    log_look: float = LOG_LOOK_SECONDS,
 ) -> AsyncIterator[EmbeddedServer]:
     """The private server of `data_dir`, kept alive while the context is open; `server` is REDIS_SERVER.
 
@@ -113,13 +115,14 @@ async def embedded(
             found = EmbeddedServer(url, data, version, started)
             failure: Exception | None = None
             async with asyncio.TaskGroup() as group:
-                watch = group.create_task(supervisor.watch())
+                tasks = [group.create_task(each) for each in (supervisor.watch(), supervisor.tidy(log_look))]
                 try:
                     yield found
                 except Exception as error:  # noqa: BLE001 - raised again below, as itself and not in a group
                     failure = error
                 finally:
-                    watch.cancel()
+                    for task in tasks:
+                        task.cancel()
             if failure:
                 raise failure
         finally:
@@ -175,6 +178,13 @@ class _Supervisor:
             except StoreError as error:
                 log.error("%s", error)
                 await asyncio.sleep(RETRY_SECONDS)
+
+    async def tidy(self, pause: float) -> None:
+        """Set the log aside whenever it is long, if this process started the server; never returns."""
+        while True:
+            await asyncio.sleep(pause)
+            if self._process:
+                await asyncio.to_thread(_rotate, self._data)
 
     async def stop(self) -> None:
         """End the server if this process started it; other processes that use it restart it."""
@@ -319,6 +329,18 @@ def _trim(data: Path) -> int:
         return size
     path.replace(path.with_name(f"{LOG}.1"))
     return 0
+
+
+def _rotate(data: Path) -> None:
+    """Set a long log aside while the server writes to it: it goes on at the file's end, which is then its beginning."""
+    path = data / LOG
+    with suppress(OSError):  # a full disk, say: the next look tries again
+        if path.stat().st_size <= MAX_LOG_BYTES:
+            return
+        older = os.open(path.with_name(f"{LOG}.1"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        with open(older, "wb") as copy, path.open("rb") as log_file:
+            shutil.copyfileobj(log_file, copy)
+        os.truncate(path, 0)
 
 
 def _words(data: Path, offset: int) -> str:

@@ -35,9 +35,19 @@ async def agree(redis: "Redis", ours: Setup) -> None:
     """
     texts = _texts(ours)
     await _note(redis, ours)
+    if await compare(redis, ours) != texts:  # it reads both: encryption is being switched on or off
+        async with guarded():
+            await redis.hset(SETUP, _TEXTS, texts)
+
+
+async def compare(redis: "Redis", ours: Setup) -> str:
+    """Compare this process's setup with what is noted, if anything is; returns how texts are noted to be stored. Raises
+    StoreError like `agree`."""
+    texts = _texts(ours)
     async with guarded():
         stored: dict[Any, Any] = await redis.hgetall(SETUP)
-    known = {name.decode(): value.decode() for name, value in stored.items()}
+    known = {_PARTITIONS: str(ours.partitions), _TEXTS: texts}
+    known |= {name.decode(): value.decode() for name, value in stored.items()}
     if known[_PARTITIONS] != str(ours.partitions):
         raise StoreError(
             f"The conversations in this Redis are in {known[_PARTITIONS]} partitions, but REDIS_PARTITIONS is "
@@ -55,9 +65,7 @@ async def agree(redis: "Redis", ours: Setup) -> None:
             "process the same ENCRYPTION_KEYS. (To begin to encrypt, add the word plain behind the keys, for "
             "HISTORY_DAYS.)"
         )
-    if known[_TEXTS] != texts:  # it reads both: encryption is being switched on or off
-        async with guarded():
-            await redis.hset(SETUP, _TEXTS, texts)
+    return known[_TEXTS]
 
 
 async def keep(redis: "Redis", ours: Setup) -> None:

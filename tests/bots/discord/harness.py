@@ -184,6 +184,7 @@ def config_for(discord: DiscordServer, model: NebulaServer, **changes: Any) -> C
         "discord_api_url": discord.api_url,
         "discord_gateway_url": discord.gateway_url,
         "drain_seconds": 0,
+        "reply_titles": "off",  # the model would be asked twice
     }
     return configured(**{**values, **changes})
 

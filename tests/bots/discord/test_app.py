@@ -9,9 +9,10 @@ import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 
-from bots.discord.app import invite_url
+from bots.adapter import Examination
 from bots.discord.components import commands
 from bots.discord.inbound import ordering
+from bots.discord.permissions import invite_url
 from bots.sandbox.discord.interactions import Interaction
 from bots.sandbox.discord.limits import NO_DISCORD_LIMITS, DiscordLimits
 from bots.sandbox.discord.sessions import Intent
@@ -20,6 +21,7 @@ from bots.sandbox.nebula.faults import NebulaFault, Thought
 from bots.sandbox.nebula.server import NebulaServer
 from core.commands.registry import COMMANDS
 from core.domain.errors import StoreError
+from core.finding import Verdict
 from core.inbound.menus import ASK, SUMMARISE
 from core.settings.environment import WrongConfig
 from core.store.redis.client import connection
@@ -743,8 +745,9 @@ class TestConnection:
         async with room(redis_client) as here:
             await here.until(lambda: here.discord.commands.puts)
             names = {command["name"] for command in here.discord.commands.registered}
+            offered = {command.name.split()[0] for command in COMMANDS if not command.suggests}
             # a model for one question is an option of /ask
-            assert names == {*(command.name.split()[0] for command in COMMANDS), ASK, SUMMARISE} - {"with"}
+            assert names == {*offered, ASK, SUMMARISE} - {"with"}
             route = "GET /applications/{application}/commands"
             async with running(here, redis_client, config_for(here.discord, here.nebula)):
                 await here.until(lambda: sum(call.route == route for call in here.discord.calls) == 2)
@@ -860,10 +863,25 @@ class TestConnection:
 
         async with room(redis_client, before=alone) as here:
             url = invite_url(here.discord.application_id)
+            report = here.platform.report(Examination(open=True))
         assert "scope=bot+applications.commands" in url
         assert any(url in record.getMessage() for record in caplog.records)
-        assert any("Unless ACCESS_ALLOW says" in record.getMessage() for record in caplog.records)
+        assert [each.mend for each in report if "in 0 servers" in each.text] == [f"add it to one: {url}"]
         assert any(record.getMessage().endswith("in 0 servers") for record in caplog.records)
+
+    @pytest.mark.parametrize(("public", "everybody"), [(True, True), (True, False), (False, True)])
+    async def test_a_public_bot_that_everybody_may_use_is_reported(
+        self, redis_client: Redis, public: bool, everybody: bool
+    ) -> None:
+        """Anybody could add it and spend the account; not where ACCESS_ALLOW says who may use it."""
+
+        def switch(stage: DiscordRoom) -> None:
+            stage.discord.portal.public = public
+
+        async with room(redis_client, before=switch) as here:
+            report = here.platform.report(Examination(open=everybody))
+        wrong = [each for each in report if each.verdict is Verdict.BAD]
+        assert ["ACCESS_ALLOW" in each.mend for each in wrong] == [True] * (public and everybody)
 
     async def test_one_server_is_singular_in_the_log(
         self, redis_client: Redis, caplog: pytest.LogCaptureFixture

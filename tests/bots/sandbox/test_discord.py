@@ -1181,3 +1181,56 @@ async def test_until_gives_up(stage: Stage) -> None:
     """A state that does not come raises TimeoutError."""
     with pytest.raises(TimeoutError):
         await stage.server.until(lambda: stage.server.typing(stage.channel), timeout=0.01)
+
+
+async def test_a_thread_can_be_renamed_twice_in_ten_minutes(open_stage: Callable[..., Awaitable[Stage]]) -> None:
+    """By its owner; reopening it, and the same name again, do not count (discord-api-docs issue 1900)."""
+    stage = await open_stage(limits=DISCORD_LIMITS, clock=lambda: 0.0)
+    asked = await stage.server.say(stage.ada, stage.channel, "hello")
+    await call(stage, "POST", f"/channels/{stage.channel.id}/messages/{asked.id}/threads", name="one")
+    path = f"/channels/{asked.id}"
+    answers = [await call(stage, "PATCH", path, name=name) for name in ("two", "two", "three", "four")]
+    assert [status for status, _, _ in answers] == [200, 200, 200, 429]
+    assert 0 < answers[-1][1]["retry_after"] <= 600
+    assert (await call(stage, "PATCH", path, archived=False))[0] == 200
+    assert stage.server.channel(asked.id).name == "three"
+    theirs = stage.server.add_thread(stage.channel, "Aside", owner=stage.ada)
+    assert (await call(stage, "PATCH", f"/channels/{theirs.id}", name="mine"))[0] == 403
+
+
+async def test_a_server_that_the_bot_joins(stage: Stage) -> None:
+    """It is announced as joined, with its system channel and the time; one that is sent again is available."""
+    joined: list[discord.Guild] = []
+    async with running(stage, RecordingClient()) as bot:
+
+        async def on_guild_join(guild: discord.Guild) -> None:
+            joined.append(guild)
+            bot.news.changed()
+
+        bot.event(on_guild_join)
+        club = stage.server.add_guild("Club", system="welcome")
+        await bot.news.until(lambda: joined)
+        assert joined[0].system_channel
+        assert joined[0].system_channel.name == "welcome"
+        assert joined[0].me.joined_at
+        stage.server.gateway.guild_create(club)
+        await bot.news.until(lambda: int(club.id) in bot.available)
+        assert len(joined) == 1
+
+
+async def test_a_media_channel_has_posts(open_stage: Callable[..., Awaitable[Stage]]) -> None:
+    """As a forum has; other channels have none."""
+    stage = await open_stage(privileged=Intent.MESSAGE_CONTENT)
+    media = stage.server.add_channel(stage.guild, "pictures", ChannelKind.MEDIA)
+    async with running(stage, RecordingClient(discord.Intents(guilds=True, guild_messages=True))) as bot:
+        picture = DiscordUpload("cat.png", b"x", "image/png")
+        post = await stage.server.publish(stage.ada, media, "A cat", "", attachments=[picture])
+        await seen(bot, 1)
+        thread = bot.seen[0].channel
+        assert isinstance(thread, discord.Thread)
+        assert (thread.id, thread.name) == (bot.seen[0].id, "A cat")
+        assert isinstance(thread.parent, discord.ForumChannel)
+        assert thread.parent.is_media()
+        assert post.parent == media.id
+        with pytest.raises(DiscordRefuses):
+            await stage.server.publish(stage.ada, stage.channel, "A cat", "")

@@ -644,6 +644,7 @@ async def test_another_bots_message_is_marked(world: SlackSetup) -> None:
     """Another bot's message carries bot_id and the subtype bot_message; its mention arrives too."""
     app = bolt(world)
     seen = collect(app, "message", "app_mention")
+    app.event("member_joined_channel")(ignore)
     other = world.server.add_bot("ci")
     async with socket(app, world):
         await world.server.bot_says(other, world.general, "@nebula done")
@@ -1226,6 +1227,7 @@ async def test_people_of_another_team_are_marked() -> None:
     """They are marked in events and in user objects."""
     async with opened() as world, socket(app := bolt(world), world):
         events = collect(app, "message")
+        app.event("member_joined_channel")(ignore)
         zoe = world.server.add_user("zoe", team="T0OTHER")
         await world.server.say(zoe, world.general, "hello")
         await world.server.say(world.ann, world.general, "hello")
@@ -1233,3 +1235,39 @@ async def test_people_of_another_team_are_marked() -> None:
         assert [event.get("user_team", "") for event in events] == ["T0OTHER", ""]
         user = (await world.client.users_info(user=zoe))["user"]
         assert (user["team_id"], user["is_stranger"]) == ("T0OTHER", True)
+
+
+async def test_chats_have_titles_and_suggestions(world: SlackSetup) -> None:
+    """In direct messages alone, for apps with the scope; up to four suggestions, and a thread must exist."""
+    pane = world.server.open_dm(world.ann)
+    root = (await world.server.say(world.ann, pane, "hello")).ts
+    client = world.client
+    await client.assistant_threads_setTitle(channel_id=pane, thread_ts=root, title="Greeting")
+    assert world.server.title(pane, root) == "Greeting"
+    prompts = [{"title": each, "message": f"{each}?"} for each in "abcde"]
+    await client.assistant_threads_setSuggestedPrompts(channel_id=pane, prompts=prompts[:4])
+    assert world.server.suggestions(pane) == ("a?", "b?", "c?", "d?")
+    for call, error in (
+        (client.assistant_threads_setTitle(channel_id=pane, thread_ts="1.2", title="x"), "invalid_thread_ts"),
+        (client.assistant_threads_setTitle(channel_id=world.general, thread_ts=root, title="x"), "channel_not_found"),
+        (client.assistant_threads_setSuggestedPrompts(channel_id=pane, prompts=prompts), "invalid_arguments"),
+        (client.assistant_threads_setSuggestedPrompts(channel_id=pane, prompts=[]), "invalid_arguments"),
+    ):
+        with pytest.raises(SlackApiError) as refused:
+            await call
+        assert refused.value.response["error"] == error
+
+
+async def test_the_bot_and_workflows_in_channels(world: SlackSetup) -> None:
+    """The app learns that it joined a channel; a workflow's message has a bot_id and no user."""
+    app = bolt(world)
+    seen = collect(app, "message", "app_mention", "member_joined_channel")
+    channel = world.server.add_channel("new", world.ann, bot_in=False)
+    async with socket(app, world):
+        world.server.join(world.server.bot_user, channel)
+        await world.server.until(lambda: seen)
+        assert (seen[0]["type"], seen[0]["user"]) == ("member_joined_channel", world.server.bot_user)
+        await world.server.workflow_says(channel, "@nebula hello", bot="B1", app="A1")
+        await world.server.until(lambda: len(seen) == 3)
+    for event in seen[1:]:
+        assert (event["bot_id"], event["app_id"], event.get("user")) == ("B1", "A1", None)

@@ -209,6 +209,7 @@ def settings(slack: SlackServer, nebula: NebulaServer | None = None, **more: Any
         "slack_app_token": slack.app_token,
         "slack_api_url": slack.api_url,
         "nebula_api_key": "key",
+        "reply_titles": "off",  # the model would be asked twice
     }
     if nebula is not None:
         values |= {"nebula_base_url": nebula.base_url, "nebula_platform_url": nebula.platform_url}

@@ -15,6 +15,7 @@ from aiohttp.test_utils import TestServer
 from redis.asyncio import Redis
 from slack_sdk.signature import SignatureVerifier
 
+from bots.adapter import Examination
 from bots.proxy import proxy_for
 from bots.sandbox.slack import faults
 from bots.sandbox.slack.server import SlackServer
@@ -24,6 +25,7 @@ from bots.slack.config import SlackConfig
 from bots.slack.manifest import OPTIONAL, SCOPES
 from core.commands.responses import Response, RightsOf
 from core.domain.question import Question
+from core.finding import Verdict
 from core.inbound.dispatcher import Dispatcher
 from core.settings.environment import WrongConfig
 from core.store.ratelimits import RedisRateLimit
@@ -113,6 +115,22 @@ async def test_missing_scopes_are_named(caplog: pytest.LogCaptureFixture) -> Non
         with pytest.raises(WrongConfig, match=r"Slack refuses SLACK_APP_TOKEN \(missing_scope: connections:write\)"):
             await Slack(SlackConfig(**values)).run(_Nobody())
     assert "lacks the scopes ['reactions:write']" in caplog.text
+
+
+async def test_what_connecting_has_shown_is_reported() -> None:
+    """Without a further call: who the bot is, and which scopes are missing, with what they are for."""
+    async with (
+        SlackServer(scopes=frozenset(SCOPES) - {"reactions:write"}) as slack,
+        running(settings(slack).slack) as platform,
+    ):
+        await platform.ready.wait()
+        calls = len(slack.calls)
+        who, missing = platform.report(Examination())
+        assert len(slack.calls) == calls
+    assert who.text == "@nebula in the workspace Sandbox"
+    assert missing.verdict is Verdict.BAD
+    assert "reactions:write (mark a question that is waiting)" in missing.text
+    assert "reinstall the app" in missing.mend
 
 
 async def test_scopes_that_were_added_later_are_optional(caplog: pytest.LogCaptureFixture) -> None:

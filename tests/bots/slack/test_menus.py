@@ -347,7 +347,7 @@ async def test_of_a_thread_that_can_not_be_read_the_message_is_summarised(redis_
 
 async def test_of_a_long_thread_the_newest_are_summarised(redis_url: str) -> None:
     """With few calls, and a sentence that says so."""
-    async with slack_room(redis_url) as room:
+    async with slack_room(redis_url, reply_listen="mention") as room:
         room.slack.backdate(5_000)
         root = await room.say("bob", "#general", "the deploy failed")
         for number in range(5_000):

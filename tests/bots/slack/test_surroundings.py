@@ -195,22 +195,23 @@ async def test_a_link_into_a_thread_is_read(room: SlackRoom) -> None:
 
 
 @pytest.mark.parametrize(("replies", "pause"), [(250, 0.0), (2_500, 0.0), (5_000, 0.0), (5_000, 4_000.0)])
-async def test_of_a_long_thread_the_newest_are_read(room: SlackRoom, replies: int, pause: float) -> None:
+async def test_of_a_long_thread_the_newest_are_read(redis_url: str, replies: int, pause: float) -> None:
     """With few calls, however long it is, and however long ago its newest message was written; what all of them reply
     to stays in front."""
-    room.slack.backdate(replies + pause)
-    root = (await room.say("bob", "#general", "the deploy failed")).ts
-    for number in range(replies):
-        room.slack.backdate(replies + pause - number)
-        await room.say("ann", "#general", f"reply {number}", root)
-    room.slack.backdate(0.0)
-    await room.quiet()
-    await ask(room, "why?", root)
-    lines = quoted(room)
-    assert lines[1] == "bob (person): the deploy failed"
-    assert lines[2:] == [f"ann (person): reply {number}" for number in range(replies - 39, replies)]
-    assert len(room.calls("conversations.replies")) <= MAX_CALLS
-    assert room.shown("#general")[-1].startswith("Read the newest 40 messages of this thread.")
+    async with slack_room(redis_url, reply_listen="mention") as room:
+        room.slack.backdate(replies + pause)
+        root = (await room.say("bob", "#general", "the deploy failed")).ts
+        for number in range(replies):
+            room.slack.backdate(replies + pause - number)
+            await room.say("ann", "#general", f"reply {number}", root)
+        room.slack.backdate(0.0)
+        await room.quiet()
+        await ask(room, "why?", root, who="ann")
+        lines = quoted(room)
+        assert lines[1] == "bob (person): the deploy failed"
+        assert lines[2:] == [f"ann (person): reply {number}" for number in range(replies - 39, replies)]
+        assert len(room.calls("conversations.replies")) <= MAX_CALLS
+        assert room.shown("#general")[-1].startswith("Read the newest 40 messages of this thread.")
 
 
 async def test_hostile_messages_are_read(room: SlackRoom) -> None:

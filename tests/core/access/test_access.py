@@ -31,6 +31,19 @@ def test_denial_overrides_permission(allow: set[str], deny: set[str]) -> None:
         assert AccessList(allow, deny).refusal(ANN_WITH_ROLES, THREAD) == DENIED
 
 
+@pytest.mark.parametrize("listed", ["B1", "A1"])
+def test_a_bot_asks_only_if_it_is_named_as_one(listed: str) -> None:
+    """By one of its ids. That is enough where only some may ask; a denial wins, and who is allowed as a person is no
+    bot that may ask."""
+    bot = Author("B1", "CI", roles=("A1",), program=True)
+    assert AccessList(bots=[listed]).refusal(bot, THREAD) == ""
+    assert AccessList(allow=["U1"], bots=[listed]).refusal(bot, THREAD) == ""
+    assert AccessList().refusal(bot, THREAD) == DENIED
+    assert AccessList(allow=[listed, "C1"], bots=["B2"]).refusal(bot, THREAD) == DENIED
+    for denied in (listed, "C1"):
+        assert AccessList(deny=[denied], bots=[listed]).refusal(bot, THREAD) == DENIED
+
+
 def test_other_organisations_are_refused_unless_allowed() -> None:
     """This holds even if the channel is allowed, because it is shared with them."""
     guest = Author("U9", "Guest", external=True)

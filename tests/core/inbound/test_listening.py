@@ -3,7 +3,17 @@
 import pytest
 
 from core.domain.options import Listen
-from core.inbound.listening import OF_MESSAGES, OF_PLACES, Listening, Remark, rule_of_message, rule_of_place
+from core.inbound.listening import (
+    OF_BOTS,
+    OF_MESSAGES,
+    OF_PLACES,
+    BotMessage,
+    Listening,
+    Remark,
+    rule_of_bot,
+    rule_of_message,
+    rule_of_place,
+)
 
 # Each message with the rule that keeps the bot silent; "" if none does.
 MESSAGES = [
@@ -38,6 +48,16 @@ HERE = {
 }
 MEANT = {"everything counts here", "everybody counts in this thread", "its author has asked in this thread"}
 
+# What bots say, with the rule that decides.
+BOTS = {
+    "we wrote it ourselves": BotMessage(own=True, named=True),
+    "it does not mention the bot": BotMessage(addresses=False, named=True),
+    "the operator does not let this bot ask": BotMessage(commands=True),
+    "bots give no commands": BotMessage(named=True, commands=True),
+    "the operator lets this bot ask": BotMessage(named=True),
+}
+SIGNED = {"the operator does not let this bot ask", "bots give no commands"}
+
 
 @pytest.mark.parametrize(("said", "why"), MESSAGES)
 def test_what_a_message_is(said: Remark, why: str) -> None:
@@ -55,7 +75,17 @@ def test_how_the_bot_listens(why: str) -> None:
     assert rule.meant is (why in MEANT)
 
 
+@pytest.mark.parametrize("why", BOTS)
+def test_what_bots_say(why: str) -> None:
+    """Each row of the table decides in one situation; only who is named may ask, and only what is in vain is signed."""
+    rule = rule_of_bot(BOTS[why])
+    assert rule.why == why
+    assert rule.meant is (why == "the operator lets this bot ask")
+    assert rule.signed is (why in SIGNED)
+
+
 def test_every_row_has_a_case() -> None:
     """A new rule needs one."""
     assert {rule.why for rule in OF_MESSAGES} == {why for _, why in MESSAGES} - {""}
     assert [rule.why for rule in OF_PLACES] == list(HERE)
+    assert [rule.why for rule in OF_BOTS] == list(BOTS)

@@ -518,13 +518,6 @@ async def test_a_stream_that_ends_too_early_is_broken(server: NebulaServer, mode
     assert len(server.requests) <= 2
 
 
-async def test_a_web_page_instead_of_an_answer_is_a_failure(server: NebulaServer) -> None:
-    """Some gateways send HTML with status 200."""
-    server.fault(NebulaFault(body="<html>Welcome</html>", headers={"content-type": "text/html"}))
-    async with client(server, retries=1) as model:
-        await failing(model, ServerTrouble)
-
-
 async def test_the_wait_for_the_first_token_is_bounded_despite_pings(server: NebulaServer) -> None:
     """Role-only chunks and comments do not count as signs of life."""
     async with client(server, first_token=0.5) as model:
@@ -554,14 +547,76 @@ async def test_the_wait_between_tokens_has_its_own_bound(server: NebulaServer) -
     await server.until(lambda: server.requests[0].closed_early)
 
 
-async def test_an_unreachable_server_is_server_trouble(server: NebulaServer) -> None:
-    """Nobody listens on the port."""
+async def test_an_address_at_which_nothing_ever_answered_may_be_wrong() -> None:
+    """Nobody listens on the port: people are not asked to try again in a moment, and the log names the variable."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
         async with Nebula(api_key="k", base_url=url, platform_url=url, backoff=0.0) as model:
-            await failing(model, ServerTrouble)
+            _, wrong = await failing(model, WrongAddress)
             assert await model.catalog() == BUILT_IN
+    assert "NEBULA_BASE_URL" in str(wrong)
+    assert "in a moment" not in wrong.notice
+
+
+async def test_an_unreachable_server_that_has_answered_is_server_trouble() -> None:
+    """Its address is right: it will come back."""
+    async with NebulaServer() as server:
+        model = client(server, backoff=0.0)
+        await model.__aenter__()
+        await model.check()
+    await failing(model, ServerTrouble)
+    await model.__aexit__(None, None, None)
+
+
+async def test_the_list_of_models_shows_that_the_address_is_right(server: NebulaServer, model: Nebula) -> None:
+    """It has the text models that the server offers."""
+    assert "meta-llama/Llama-3.3-70B-Instruct" in {info.name for info in await model.check()}
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("", "lacks the /v1"),
+        ("/v1/v1", "has /v1 twice"),
+        ("/v1/models", "must end before /models"),
+        ("/v1/chat/completions/chat/completions", "must end before /chat/completions"),
+        ("/other/v1", "leads to something else"),
+    ],
+)
+async def test_a_wrong_path_is_recognised(server: NebulaServer, path: str, said: str) -> None:
+    """The sentence for the log says what is wrong with NEBULA_BASE_URL, for a question and for the list of models."""
+    url = server.base_url.removesuffix("/v1") + path
+    async with Nebula(api_key="k", base_url=url, platform_url=url, backoff=0.0) as model:
+        _, wrong = await failing(model, WrongAddress)
+        assert f"NEBULA_BASE_URL {said}" in str(wrong)
+        with pytest.raises(WrongAddress, match=f"NEBULA_BASE_URL {said}"):
+            await model.check()
+
+
+async def test_a_name_that_nobody_knows_is_recognised() -> None:
+    """DNS has no such host (RFC 6761 keeps .invalid free)."""
+    async with Nebula(api_key="k", base_url="http://nowhere.invalid/v1", backoff=0.0) as model:
+        with pytest.raises(WrongAddress, match="host in NEBULA_BASE_URL is not known"):
+            await model.check()
+
+
+async def test_tls_where_there_is_none_is_recognised(server: NebulaServer) -> None:
+    """The scheme or the port is wrong."""
+    async with Nebula(api_key="k", base_url=server.base_url.replace("http", "https"), backoff=0.0) as model:
+        with pytest.raises(WrongAddress, match=r"does not speak TLS .*NEBULA_BASE_URL"):
+            await model.check()
+
+
+@pytest.mark.parametrize("asked", [True, False])
+async def test_a_web_page_is_a_wrong_address_until_the_api_has_answered(
+    server: NebulaServer, model: Nebula, asked: bool
+) -> None:
+    """Some gateways send HTML with status 200. Later it is a page of maintenance."""
+    if asked:
+        await read(model)
+    server.fault(NebulaFault(body="<html>Welcome</html>", headers={"Content-Type": "text/html"}), times=None)
+    await failing(model, ServerTrouble if asked else WrongAddress)
 
 
 @pytest.mark.parametrize("reset", [False, True])

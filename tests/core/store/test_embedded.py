@@ -16,7 +16,7 @@ from redis.asyncio import Redis
 
 from core.domain.errors import StoreError
 from core.store.redis.client import connection, guarded
-from core.store.redis.embedded import LOCK, LOG, SOCKET, EmbeddedServer, embedded, find_server
+from core.store.redis.embedded import LOCK, LOG, MAX_LOG_BYTES, SOCKET, EmbeddedServer, embedded, find_server
 from tests.bounds import HANG_SECONDS
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a child with its parent")
@@ -200,6 +200,22 @@ async def test_eight_processes_share_one_server(data: Path) -> None:
         starts = (data / LOG).read_text().count("Ready to accept connections")
     assert sorted(answers) == ["False"] * 7 + ["True"]
     assert starts == 1
+
+
+async def test_a_long_log_is_set_aside(data: Path) -> None:
+    """While the server runs: it goes on in the same file, and the older one is kept, for its owner alone."""
+    async with embedded(data, log_look=0.01) as server, connection(server.url) as client:
+        long = b"x" * MAX_LOG_BYTES
+        with (data / LOG).open("ab") as file:
+            file.write(long)
+        async with asyncio.timeout(HANG_SECONDS):
+            while (data / LOG).stat().st_size > MAX_LOG_BYTES:
+                await asyncio.sleep(0.01)
+        assert (data / f"{LOG}.1").read_bytes().endswith(long)
+        assert stat.S_IMODE((data / f"{LOG}.1").stat().st_mode) == 0o600
+        await client.bgrewriteaof()
+        await said(data, "rewrite")
+        assert (data / LOG).stat().st_size < MAX_LOG_BYTES
 
 
 async def test_a_killed_server_is_replaced(data: Path) -> None:

@@ -16,6 +16,7 @@ from core.store.ratelimits import RedisRateLimit
 from core.store.ratings import Ratings
 from core.store.records import ConversationLookups
 from core.store.redis import scripts
+from core.store.redis.replicas import Replicas
 from core.store.redis.scripts import Script
 from core.store.settings import SettingsStore
 from tests.configuration import configured
@@ -43,6 +44,7 @@ def _load_all() -> None:
     RedisRateLimit(redis)
     Ratings(redis, 60)
     SettingsStore(redis, configured().core.defaults, {})
+    Replicas(redis)
 
 
 @pytest.mark.usefixtures("folder")

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -10,11 +11,11 @@ from redis.asyncio import Redis
 from core.domain.conversation import Author, Conversation, Exchange, Lane, Place
 from core.domain.errors import QuestionDeleted, Stale
 from core.domain.progress import Progress
-from core.domain.question import Question
+from core.domain.question import Question, Regenerate
 from core.domain.turn_id import TurnId
 from core.store.mailbox import Retention
 from core.store.records import ConversationLookups
-from core.store.turns import Claimed, Duplicate, Full, Queued, Turn, Turns
+from core.store.turns import Acceptance, Claimed, Duplicate, Full, Queued, Silent, Turn, Turns
 from tests.bounds import HANG_SECONDS
 
 PLACE = Place("slack", "T1", "C1")
@@ -291,3 +292,30 @@ async def test_a_question_inherits_nothing_of_a_lost_one(redis_client: Redis) ->
         while not (turn := await turns.claim(Lane(HERE))):
             await asyncio.sleep(0.01)
     assert (turn.question, turn.progress, turn.attempt) == (question(2), Progress(), 1)
+
+
+async def test_bots_may_ask_a_few_times_in_a_row(redis_client: Redis) -> None:
+    """In one place: a further question is not stored, however often it is delivered, until a person asks there. What a
+    person asks in private or by a button changes nothing."""
+    turns = Turns(redis_client)
+
+    async def asked(number: int, *, program: bool = True, **changes: Any) -> Acceptance:
+        asks = replace(question(number), author=Author("B1" if program else "U1", "x", program=program), **changes)
+        lane = Lane(Conversation(asks.place.name), f"lane {number}")
+        return await turns.accept(lane, asks, f"request {number}", parallel=99, claim=False)
+
+    for number in range(3):
+        assert isinstance(await asked(number), Queued)
+        assert isinstance(await asked(number), Queued)  # a retry
+    assert await asked(3) == Silent(first=True)
+    assert await asked(3) == Silent(first=True)
+    assert await asked(4) == Silent(first=False)
+    assert isinstance(await asked(5, place=replace(question(0).place, thread="9.9")), Queued)
+    assert isinstance(await asked(6, program=False, private=True), Queued)
+    assert isinstance(await asked(7, kind=Regenerate(TurnId("0"), ())), Queued)
+    assert await asked(8) == Silent(first=False)
+    assert isinstance(await asked(9, program=False), Queued)
+    assert isinstance(await asked(10), Queued)
+    keys = [each async for each in redis_client.scan_iter("nb:{0}:k:*")]
+    assert len(keys) == 2
+    assert all([await redis_client.pttl(each) > 0 for each in keys])
