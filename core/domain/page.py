@@ -11,10 +11,17 @@ class Action(StrEnum):
     AGAIN = "again"  # answer the question again, in the same messages
     GO_ON = "go-on"  # continue an answer that reached its length limit
     SHARE = "share"  # show a private answer to everybody in the channel
+    SEE = "see"  # ask a model that sees pictures the same question
 
 
 # The words on the buttons, on every platform.
-LABELS = {Action.STOP: "Stop", Action.AGAIN: "Regenerate", Action.GO_ON: "Continue", Action.SHARE: "Share"}
+LABELS = {
+    Action.STOP: "Stop",
+    Action.AGAIN: "Regenerate",
+    Action.GO_ON: "Continue",
+    Action.SHARE: "Share",
+    Action.SEE: "Ask a model that sees",
+}
 # The form that asks why somebody voted an answer down: its button, its title, and who will read the reason.
 SAY_WHY, WHY, WHY_READ = "Say why", "What was wrong?", "Those who manage this channel can read it"
 

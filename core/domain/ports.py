@@ -157,7 +157,8 @@ class Platform(Protocol):
 
     async def fetch(self, attachment: Attachment, most: int) -> bytes:
         """The content of a file, at most `most` bytes of it. Raises PlatformError: TooLong if it is larger, Forbidden
-        if we may not read it, Gone if it was deleted, Unreachable. Whoever calls it gives it a deadline."""
+        if we may not read it, Rejected if it is kept elsewhere, Gone if it was deleted, Unreachable. Whoever calls it
+        gives it a deadline."""
         ...
 
 

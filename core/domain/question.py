@@ -116,6 +116,12 @@ class Question:
         return isinstance(self.kind, New | Declined) and not self.private
 
     @property
+    def words(self) -> str:
+        """The text with the names of its files: all that the history keeps of them."""
+        names = " ".join(f"[file: {each.name}]" for each in self.attachments)
+        return "\n\n".join(filter(None, (self.text, names)))
+
+    @property
     def asker(self) -> str:
         """The id of the one person who asked it, whose own defaults count; "" if it includes questions of others."""
         return "" if any(each != self.author.id for each in self.others) else self.author.id

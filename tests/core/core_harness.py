@@ -21,6 +21,7 @@ from core.domain.ports import Surface
 from core.domain.question import Question
 from core.domain.surroundings import NOTHING_SAID, Reach, Surroundings
 from core.domain.turn_id import TurnId
+from core.files.reader import FileLimits
 from core.inbound.buttons import ButtonPress
 from core.inbound.dispatcher import Dispatcher
 from core.nebula.client import Nebula
@@ -179,7 +180,7 @@ async def process(
     process takes over those handed back. `reading`: seconds that a question waits for what was said around it.
     `bot_id`: which of several bots it is. `backoff`: how long nobody tries again to write a summary, after failures.
     """
-    config = Config(nebula_context_tokens=8192, **environment)
+    config = Config(nebula_context_tokens=8192, **{"files_seconds": HANG_SECONDS, **environment})
     rooms = rooms or Rooms()
     async with AsyncExitStack() as stack:
         account = account_limits(config, redis)
@@ -200,7 +201,15 @@ async def process(
             await spaces.settle(redis, rooms.name, f"{rooms.name}/W1", bot_id)
         model = wrapped(config, nebula, account, Breakers())
         bot = assemble(
-            values, redis, model, [rooms], handover=handover, reading=reading, spaces=spaces, backoff=backoff
+            values,
+            redis,
+            model,
+            [rooms],
+            handover=handover,
+            reading=reading,
+            spaces=spaces,
+            backoff=backoff,
+            file_limits=FileLimits(seconds=HANG_SECONDS),
         )
         await stack.enter_async_context(bot.runner.open())
         turns = Turns(redis, Retention(lease=lease), encryption=config.encryption, spaces=spaces)

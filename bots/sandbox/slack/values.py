@@ -34,13 +34,22 @@ class SlackChannel:
 
 @dataclass(frozen=True, slots=True)
 class SlackFile:
-    """A file; `data` is its content."""
+    """A file; `data` is its content.
+
+    `size`: what Slack says of it, None for the truth. `stub`: another workspace shares it, and Slack describes it only
+    when asked (docs.slack.dev/reference/objects/file-object, check_file_info). `elsewhere`: it was only linked, and is
+    at this address. `encoding`: in which it comes.
+    """
 
     name: str
     data: bytes
     mimetype: str = "application/octet-stream"
     id: str = ""
     user: str = ""
+    size: int | None = None
+    stub: bool = False
+    elsewhere: str = ""
+    encoding: str = ""
 
 
 @dataclass(frozen=True, slots=True)
