@@ -135,6 +135,9 @@ async def _process(arguments: list[str]) -> AsyncIterator[Process]:
         if process.returncode is None:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
+        assert process.stdout
+        while await process.stdout.read(_PIECE):  # what is left unread would hide the end of the process
+            pass
         await process.wait()
 
 

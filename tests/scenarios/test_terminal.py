@@ -240,7 +240,8 @@ async def test_sandbox_has_the_menus_of_slack(tmp_path: Path) -> None:
 
 
 async def test_sandbox_takes_discord_options_by_name(tmp_path: Path) -> None:
-    """Options with fixed values come first, by name; the rest is the text. A private answer has no button."""
+    """Options with fixed values come first, by name; the rest is the text. A private answer can't be
+    asked again."""
     script = (
         ":discord",
         "/prompt set You are a pirate: answer briefly.",

@@ -96,7 +96,7 @@ class DiscordScreen:
     def _parsed(self, text: str) -> tuple[str, dict[str, object]]:
         """Parse `prompt set You are …` into a command and its options; the last option takes the rest.
 
-        Options with a choice of values come first, by name: `ask private:true …`. Raises DiscordRefuses for a command
+        Options that offer values come first, by name: `ask private:true …`. Raises DiscordRefuses for a command
         that the bot has not registered.
         """
         name, _, rest = text.strip().partition(" ")
@@ -135,8 +135,9 @@ def _buttons(message: DiscordMessage) -> dict[str, str]:
 
 
 def _is_positional(option: Json) -> bool:
-    """Whether an option is positional: it is required, or takes any text."""
-    return bool(option.get("required")) or (option["type"] == _STRING and not option.get("choices"))
+    """Whether an option is positional: it is required, or takes any text. What offers values is given by name."""
+    offers = option.get("choices") or option.get("autocomplete")
+    return bool(option.get("required")) or (option["type"] == _STRING and not offers)
 
 
 def _input(modal: Modal) -> Json:

@@ -129,7 +129,7 @@ async def test_what_connecting_has_shown_is_reported() -> None:
         assert len(slack.calls) == calls
     assert who.text == "@nebula in the workspace Sandbox"
     assert missing.verdict is Verdict.BAD
-    assert "reactions:write (mark a question that is waiting)" in missing.text
+    assert f"reactions:write ({SCOPES['reactions:write'].why})" in missing.text
     assert "reinstall the app" in missing.mend
 
 

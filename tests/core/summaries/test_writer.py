@@ -339,7 +339,7 @@ async def test_nothing_of_it_is_readable_in_redis_or_in_a_log(
                 await asyncio.sleep(0.005)
         await settle(bot)
         values = [await redis_client.dump(name) or b"" for name in await redis_client.keys("nb:*")]
-        for name in await redis_client.keys("nb:*:s:*"):
+        for name in await redis_client.keys("nb:{0}:s:*"):
             values += [each for each in await redis_client.hvals(name) if isinstance(each, bytes)]
     assert values
     assert not any(b"fact" in each or b"It was said" in each for each in values)
