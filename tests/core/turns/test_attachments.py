@@ -345,3 +345,17 @@ async def test_questions_answered_together_bring_all_their_files(bot: Process, s
     assert "alpha" in sent(server)
     assert "beta" in sent(server)
     assert sent(server).endswith("[file: a.txt] [file: b.txt]")
+
+
+async def test_a_fallback_that_is_blind_answers_the_rest(redis_client: Redis, server: NebulaServer) -> None:
+    """Its refusal says nothing of the model that was asked."""
+
+    def refuse(received: Received) -> web.Response | None:
+        return web.Response(status=503) if received.model == SEES else None
+
+    server.refuse = refuse
+    async with process(redis_client, server, nebula_fallback_model="meta-llama/Llama-3.3-70B-Instruct") as bot:
+        question = await asked(bot, "What is this?", attached(bot, shot_png=picture()), model=SEES)
+        assert "I can't see pictures: shot.png." in bot.shown(question)
+        assert "stand-in model" in bot.shown(question)
+        assert not await redis_client.hexists(f"nb:m:{SEES}", "blind")
