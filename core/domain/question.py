@@ -11,6 +11,9 @@ from core.text import harmless
 MAX_TEXT_CHARACTERS = 200_000
 """Adapters cut what people write here before they parse it. No platform sends more, and no question may be so long."""
 
+# A file may be another person's: its name ends no bracket, and begins no mark of a chat template.
+_DEFUSED = str.maketrans("<>[]", "‹›()")
+
 
 @dataclass(frozen=True, slots=True)
 class New:
@@ -118,7 +121,7 @@ class Question:
     @property
     def words(self) -> str:
         """The text with the names of its files: all that the history keeps of them."""
-        names = " ".join(f"[file: {each.name}]" for each in self.attachments)
+        names = " ".join(f"[file: {each.name.translate(_DEFUSED)}]" for each in self.attachments)
         return "\n\n".join(filter(None, (self.text, names)))
 
     @property
