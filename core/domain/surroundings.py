@@ -41,6 +41,7 @@ class Gap(StrEnum):
     """Why something is missing."""
 
     MORE = "more"  # there is more than fits
+    NEWEST = "newest"  # the newest messages could not be found
     PERMISSION = "permission"  # we may not read it
     INTENT = "intent"  # Discord's Message Content intent is off
     TIME = "time"  # the platform did not answer in time

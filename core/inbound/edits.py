@@ -58,10 +58,7 @@ class EditHandler:
         conversation = conversation_of(question, settings)
         known = await self._records.asked(conversation, question.message)
         if known is None:
-            # The edit may add the mention that was missing, but usually it concerns a question answered long ago.
-            fresh = asks and time.time() - question.at < _NEW_MESSAGE_SECONDS
-            if fresh and not await self._records.exchange(conversation, question.message):
-                await self._inbox.accept(question)
+            await self._unknown(conversation, question, settings, asks=asks)
             return
         state, previous = known
         asks = asks or (question.overheard and previous.question.overheard)
@@ -79,6 +76,21 @@ class EditHandler:
             self._background.start(self._look_again_later(conversation, question, asks))
         elif state is State.ENDED:
             await self._offer_again(conversation, previous, new, settings)
+
+    async def _unknown(
+        self, conversation: Conversation, question: Question, settings: ChannelSettings, *, asks: bool
+    ) -> None:
+        """An edit of a message that neither waits nor was answered lately. It may add the mention that was missing.
+        Usually it concerns an old question: what was taken out of that is not remembered any more either, nor told in a
+        summary, since nobody can have it answered anew."""
+        exchange = await self._records.exchange(conversation, question.message)
+        if exchange is None:
+            if asks and time.time() - question.at < _NEW_MESSAGE_SECONDS:
+                await self._inbox.accept(question)
+            return
+        own = exchange.messages[:1] == (question.message,) and settings.edits is not EditPolicy.IGNORE
+        if own and exchange.question != self._admission.judged(question).text:
+            await self._records.delete(conversation, question.message)
 
     async def deleted(self, place: Place, message: str) -> None:
         """A message was deleted. A question takes its answer with it; an answer, what is remembered of it."""

@@ -14,8 +14,19 @@ from core.domain.options import Listen
 
 T = TypeVar("T")
 
-# Prefixes of other bots' commands: `!play a song`, and with others the single word, as in `.np`: not so `.env is lost`.
-_OTHERS_COMMAND = re.compile(r"[!?][ \t]*[A-Za-z].*|[./;$%&>-][a-z][\w-]*", re.DOTALL)
+# Prefixes of other bots' commands: `!play a song`, `m!play a song`, `t!rank`; with other signs a word, as in `.np`, or
+# one with something behind it, as in `-play a song`: not so `.env is lost`.
+_SENTENCE = r"(?!\S+[ \t]+(?:is|are|was|were|has|have|does|do|can|in|on|of|and|or|not|with|file|files)\b)"
+_OTHERS_COMMAND = re.compile(
+    r"(?:[a-z]{1,3})?[!?]{1,2}[ \t]*[A-Za-z].*|[./;$%&>~=+-][a-z][\w-]*|"
+    rf"[./$~=+;%&-]{_SENTENCE}[a-z][a-z-]{{1,20}}[ \t]+\S.*",
+    re.DOTALL,
+)
+# What may stand before the name of the person to whom a message speaks: a greeting or thanks.
+GREETING = (
+    r"(?:hey|hi|hello|hallo|yo|ok|okay|thanks|thank you|thx|ty|cheers|sorry|cc|fyi|ping|danke|merci|gracias|hola|salut"
+    r"|ciao|dear|and|no|yes|yep|nope|agreed|agree|good morning|morning|welcome|congrats)"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Builds, without IO, the request from settings, history and a question so that it fits the context window."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -9,9 +10,11 @@ from core.domain.conversation import Author, Exchange
 from core.domain.errors import ContextTooLong
 from core.domain.question import Question
 from core.prompt.dialogue import told
+from core.prompt.quoting import named
 from core.prompt.summary import told as told_of_summary
 from core.prompt.tokens import PICTURE_TOKENS, TokenEstimator
 from core.settings.parameters import ChannelSettings
+from core.text import UNSEEN
 
 # In a room the model must tell the speakers apart, and must not answer with a name of its own.
 ROOM_RULE = (
@@ -22,6 +25,8 @@ ROOM_RULE = (
 
 # An answer of fewer tokens is not worth asking for: then the server decides whether the question fits.
 LEAST_OUTPUT = 256
+# The beginning of a special token, such as `<|im_end|>`, as chat templates have them (see nebula/templates.py).
+_TOKEN = re.compile(r"<(?=[|｜][\w▁ .:-]{1,40}[|｜]>)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,4 +133,6 @@ def _repeated(exchange: Exchange, room: bool) -> list[ChatMessage]:
 
 
 def _said(author: Author, text: str, room: bool) -> str:
-    return f"{author.name}: {text}" if room and author.name else text
+    """What somebody said, behind their name in a room. A token of a chat template would be one for some servers."""
+    text = _TOKEN.sub("<" + UNSEEN, text)
+    return f"{named(author.name)}: {text}" if room and author.name else text

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 # How long a question may wait for what was said around it, names included.
 READ_SECONDS = 5.0
 SUMMARY_MESSAGES = 200
-# What cannot be read for long is said once in a place; then not for so many seconds.
+# What cannot be read for long is said once to each person in a place; then not for so many seconds.
 _LASTING = frozenset({Gap.PERMISSION, Gap.INTENT})
 _TOLD_SECONDS, _MAX_TOLD = 86_400.0, 10_000
 
@@ -33,7 +33,7 @@ class RoomReader:
     def __init__(self, surfaces: Surfaces, seconds: float = READ_SECONDS) -> None:
         """`seconds`: how long a question waits for it."""
         self._surfaces, self._seconds = surfaces, seconds
-        self._told: TTLCache[str, str] = TTLCache(_MAX_TOLD, _TOLD_SECONDS)  # place → the question that was told
+        self._told: TTLCache[str, str] = TTLCache(_MAX_TOLD, _TOLD_SECONDS)  # person there → question
 
     async def around(self, turn: Turn, settings: ChannelSettings, history: Sequence[Exchange]) -> Surroundings:
         """What was said around the turn's question, without what is in the history; never raises. `history`: what the
@@ -98,8 +98,8 @@ class RoomReader:
         menu, is always told why it was not."""
         if question.about or question.reads is not Reads.USUAL:
             return gaps
-        name = question.message or question.id
-        if gaps & _LASTING and self._told.setdefault(question.place.name, name) != name:
+        name, person = question.message or question.id, f"{question.place.name}/{question.author.id}"
+        if gaps & _LASTING and self._told.setdefault(person, name) != name:
             return gaps - _LASTING
         return gaps
 

@@ -11,12 +11,15 @@ from core.domain.conversation import Attachment, Author, Place
 from core.domain.question import MAX_TEXT_CHARACTERS, NEW, Declined, New, Question
 from core.domain.turn_id import TurnId
 from core.inbound.dispatcher import Dispatcher
-from core.inbound.listening import Remark
+from core.inbound.listening import GREETING, Remark
 from core.text import one_line
 
 _QUESTIONS = (discord.MessageType.default, discord.MessageType.reply)
-# A mention of somebody at the beginning, behind marks and emoji alone.
-_TO_OTHER = re.compile(r"(?:[^\w<@]|<a?:\w{1,40}+:\d{1,20}+>)*+(?:<@[!&]?\d|@everyone\b|@here\b)")
+# A mention of somebody at the beginning, behind marks, emoji, numbers, channels and greetings alone.
+_TO_OTHER = re.compile(
+    rf"(?:\d{{1,3}}[.)]|<#\d{{1,20}}+>|{GREETING}\b|[^\w<@]|<a?:\w{{1,40}}+:\d{{1,20}}+>)*+(?:<@[!&]?\d|@everyone\b|@here\b)",
+    re.IGNORECASE,
+)
 _UNREADABLE = "In reply to a message by {name} that I can't read: Discord shows me only messages that mention me."
 _BARE = "(What about the message that I reply to?)"
 _UNPINGED = (

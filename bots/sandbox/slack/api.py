@@ -94,7 +94,7 @@ class Api:
         """The response to a call that the fault refuses."""
         headers = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
         if fault.body:
-            kind = "text/html" if fault.body.lstrip().startswith("<") else "text/plain"
+            kind = {"<": "text/html", "{": "application/json"}.get(fault.body.lstrip()[:1], "text/plain")
             return web.Response(text=fault.body, status=fault.status, headers=headers, content_type=kind)
         error = fault.error or ("ratelimited" if fault.status == 429 else "internal_error")
         body: Json = {"ok": False, "error": error}

@@ -12,7 +12,7 @@ from bots.slack.dialect.rich_text import quoted, text_of
 from bots.slack.inbound.payloads import identifier, nested, place, string, timestamp
 from core.domain.conversation import Attachment, Place
 from core.domain.turn_id import TurnId
-from core.inbound.listening import Remark
+from core.inbound.listening import GREETING, Remark
 from core.text import one_line
 
 # Subtypes of messages that people write; all others are edits, joins, other apps and so on
@@ -22,8 +22,12 @@ _WRITTEN = ("file_share", "thread_broadcast", "me_message")
 _BY_BOTS = "bot_message"
 # Forwarded messages and files that we look at; Slack's own client sends one of the former and ten of the latter.
 _MOST_SHARED, _MOST_FILES = 5, 20
-# A mention of a person, an app or a group at the beginning, behind marks and emoji alone.
-_TO_OTHER = re.compile(r"(?:[^\w<:]|:[\w+'-]{1,60}+:|:)*+<(?:@|!subteam|!here|!channel|!everyone)")
+# A mention of a person, an app or a group at the beginning, behind marks, emoji, numbers, channels and greetings alone.
+_TO_OTHER = re.compile(
+    rf"(?:&gt;|\d{{1,3}}[.)]|<#[A-Z0-9][^<>]{{0,100}}+>|{GREETING}\b|[^\w<:]|:[\w+'-]{{1,60}}+:|:)*+"
+    r"<(?:@|!subteam|!here|!channel|!everyone)",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from core.domain.surroundings import CHOSEN_CHARACTERS, Gap, Reach, Role, Said, 
 # messages in one, and allows 1,000 (docs.slack.dev/reference/methods/conversations.replies).
 CALLS, PAGE, LARGE_PAGE = 40, 200, 1_000
 # A thread is read from its oldest message on (same page): so many calls may look for the newest of a long one.
-MAX_CALLS = 4
+MAX_CALLS = 6
 # Of a message, so many times as much is read as is shown: markup is longer than words.
 _MARKUP = 4
 MAX_LINKS = 3
@@ -116,8 +116,16 @@ class SlackSurroundings:
         if cut:  # the message that all others reply to says what they are about
             root = kept[:1] if kept[0]["ts"] == place.thread else []
             kept = [*root, *kept[len(kept) - reach.messages + len(root) :]]
-        skipped = page.more or (page.messages and _ts(page.messages[0]) > _ts(pages[0].messages[-1]))
-        return _Found(tuple(kept), gaps | ({Gap.MORE} if cut or (skipped and kept) else frozenset()))
+        skipped = page.messages and _ts(page.messages[0]) > _ts(pages[0].messages[-1])
+        if page.more and messages and not gaps:  # newer ones, which we did not find
+            gaps |= {Gap.NEWEST}
+        if cut or (skipped and kept):
+            gaps |= {Gap.MORE}
+        if first and first[0].get("subtype") == "tombstone":  # what Slack leaves of a first message with replies
+            gaps |= {Gap.GONE}
+        if pages and not (messages or gaps or reach.after):  # not even the first message, or the question
+            gaps |= {Gap.PERMISSION}
+        return _Found(tuple(kept), gaps)
 
     async def _read_thread(self, question: Question, reach: Reach, pages: list[_Page]) -> None:
         """Read the thread's newest messages. Slack lists a thread from its beginning; of one that takes too many pages
@@ -158,7 +166,7 @@ class SlackSurroundings:
                 return
             else:
                 few = seconds
-            seconds = math.sqrt(few * many) if few else many / 8
+            seconds = math.sqrt(few * many) if few else many / 16
 
     async def _channel(self, question: Question, reach: Reach) -> _Found:
         """The channel's newest messages since our last answer there, or since the last one of a person."""

@@ -58,7 +58,8 @@ async def test_what_is_never_for_the_bot(redis_url: str) -> None:
     async with slack_room(redis_url) as room:
         thread = await opened(room)
         assert not await is_answered(room, "ann", "@here lunch?", thread)
-        for text in ("@bob lunch?", "*@bob* lunch?", ":wave: @bob lunch?", "!play a song", "?rank", "  "):
+        others = ("hey @bob, lunch?", "Thanks @bob!", "> @bob lunch?", "1. @bob lunch?", "#general @bob lunch?")
+        for text in ("@bob lunch?", "*@bob* lunch?", ":wave: @bob lunch?", *others, "!play a song", "?rank", "  "):
             assert not await is_answered(room, "ann", text, thread), text
         other = room.slack.add_bot("other")
         assert not await answers(room, room.slack.bot_says(other, room.where(GENERAL), "and in Go?", thread))

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from bots.sandbox.slack.faults import held, rate_limited, refused
+from bots.sandbox.slack.faults import held, page, rate_limited, refused
 from bots.sandbox.slack.limits import SLACK_LIMITS
 from bots.sandbox.slack.values import SlackMessage
 from bots.slack.api.workspace import Patience
@@ -212,6 +212,41 @@ async def test_of_a_long_thread_the_newest_are_read(redis_url: str, replies: int
         assert lines[2:] == [f"ann (person): reply {number}" for number in range(replies - 39, replies)]
         assert len(room.calls("conversations.replies")) <= MAX_CALLS
         assert room.shown("#general")[-1].startswith("Read the newest 40 messages of this thread.")
+
+
+async def test_of_a_thread_that_was_quiet_for_long_the_newest_are_read(redis_url: str) -> None:
+    """A thousand replies in a year, and then four thousand in a day."""
+    year, day = 365 * 86_400.0, 86_400.0
+    async with slack_room(redis_url, reply_listen="mention") as room:
+        room.slack.backdate(year)
+        root = (await room.say("bob", "#general", "the deploy failed")).ts
+        for number in range(5_000):
+            since = year - number * year / 1_000 if number < 1_000 else day - (number - 1_000) * day / 4_000
+            room.slack.backdate(since)
+            await room.say("ann", "#general", f"reply {number}", root)
+        room.slack.backdate(0.0)
+        await room.quiet()
+        await ask(room, "why?", root, who="ann")
+        assert quoted(room)[-1] == "ann (person): reply 4999"
+        assert len(room.calls("conversations.replies")) <= MAX_CALLS
+
+
+async def test_a_deleted_root_is_named(room: SlackRoom) -> None:
+    """Slack leaves a tombstone of a first message that has replies."""
+    root = await room.say("bob", "#general", "the deploy failed")
+    await room.say("ann", "#general", "I freed 20 GB", root.ts)
+    await room.slack.delete(root.user, root.channel, root.ts)
+    await ask(room, "why?", root.ts)
+    assert "The first message of this thread was deleted" in room.shown("#general")[-1]
+    assert quoted(room) == ["ann (person): I freed 20 GB"]
+
+
+async def test_an_empty_thread_is_not_taken_for_one_in_which_nothing_was_said(room: SlackRoom) -> None:
+    """Not even its first message came."""
+    root = await deploy(room)
+    room.slack.faults.add("conversations.replies", page('{"ok": true, "messages": [], "has_more": false}'))
+    await ask(room, "why?", root)
+    assert "I am not allowed to read what others said here." in room.shown("#general")[-1]
 
 
 async def test_hostile_messages_are_read(room: SlackRoom) -> None:

@@ -94,6 +94,22 @@ async def test_edits_rerun_asks_a_changed_question_at_once(bot: Process, server:
     assert await remembered(bot) == ["two"]
 
 
+async def test_what_is_taken_out_of_an_old_question_is_forgotten(bot: Process, server: NebulaServer) -> None:
+    """It can't be answered anew any more: the model reads neither the old text nor the old answer. With `edits ignore`
+    it does."""
+    for policy in ("offer", "ignore"):
+        await bot.command(f"set edits {policy}")
+        old = bot.question("my password is hunter2")
+        await bot.inbox.accept(old)
+        await bot.runner.idle()
+        for number in range(30):
+            await bot.answer(f"question {number}")
+        await bot.dispatcher.edited(replace(old, text="my password is secret"), asks=True)
+        await bot.answer("what did I say?")
+        said = "".join(message.content for message in server.requests[-1].messages)
+        assert ("hunter2" in said) is (policy == "ignore")
+
+
 async def test_change_during_the_answer_is_seen_after_it(bot: Process, server: NebulaServer) -> None:
     """The running answer continues undisturbed; the offer comes after its end."""
     first = await busy(bot, server)

@@ -27,6 +27,12 @@ MESSAGES = [
     (Remark("?rank"), "it is a command of another bot"),
     (Remark(".np"), "it is a command of another bot"),
     (Remark("/deploy"), "it is a command of another bot"),
+    *(
+        (Remark(text), "it is a command of another bot")
+        for text in (".play despacito", "-play a song", "$balance bob", "/roll 2d6", "m!play x", "t!rank", "!!skip")
+    ),
+    (Remark("/etc is full, why?"), ""),
+    (Remark("- first, why?"), ""),
     (Remark("and in Rust?"), ""),
     (Remark("", files=True), ""),
     (Remark("!settings"), ""),
