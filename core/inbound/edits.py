@@ -89,7 +89,9 @@ class EditHandler:
                 await self._inbox.accept(question)
             return
         own = exchange.messages[:1] == (question.message,) and settings.edits is not EditPolicy.IGNORE
-        if own and exchange.question != self._admission.judged(question).text:
+        now = self._admission.judged(question)
+        # an older version did not store the names of files
+        if own and exchange.question not in (now.words, now.text):
             await self._records.delete(conversation, question.message)
 
     async def deleted(self, place: Place, message: str) -> None:
