@@ -10,7 +10,8 @@ from core.access.admission import AccessList, Admission
 from core.access.quotas import UserLimits, UserQuotas
 from core.commands.handlers import Handlers
 from core.domain.options import Switch
-from core.domain.ports import ChatModel, Platform
+from core.domain.ports import Model, Platform
+from core.files.attachments import AttachmentReader, FileBounds
 from core.files.reader import FileLimits, FileReader
 from core.inbound.buttons import ButtonActions
 from core.inbound.dispatcher import Dispatcher
@@ -49,8 +50,8 @@ from core.summaries.stored import StoredSummaries
 from core.summaries.writer import BACKOFF_SECONDS, SummaryWriter
 from core.turns.accepted import AcceptedQuestions
 from core.turns.assistant import Assistant
-from core.turns.attachments import AttachmentReader, FileBounds
 from core.turns.background import Background
+from core.turns.drawing import Painter, PictureOptions
 from core.turns.inbox import Inbox
 from core.turns.lease import HANDOVER_SECONDS
 from core.turns.reading import READ_SECONDS, RoomReader
@@ -108,7 +109,7 @@ def setup_of(config: Config) -> Setup:
 
 
 @asynccontextmanager
-async def chat_model(config: Config, redis: "Redis", breakers: Breakers | None = None) -> AsyncIterator[ChatModel]:
+async def chat_model(config: Config, redis: "Redis", breakers: Breakers | None = None) -> AsyncIterator[Model]:
     """The model that answers questions: the Nebula API within the account's limits, with breakers and a fallback."""
     account = account_limits(config, redis)
     async with nebula(config, account.reserve_retry) as client:
@@ -128,6 +129,13 @@ def nebula(config: Config, before_retry: Before | None = None) -> Nebula:
     )
 
 
+def picture_options(config: Config) -> PictureOptions:
+    """How pictures are drawn."""
+    width, height = map(int, config.nebula_image_size.split("x"))
+    steps, guidance = config.nebula_image_steps, config.nebula_image_guidance
+    return PictureOptions(config.nebula_image_model, width, height, steps, guidance)
+
+
 def user_limits(config: Config) -> UserLimits:
     """What each person and each channel may use."""
     return UserLimits(config.person_requests, config.person_tokens, config.channel_requests, config.channel_tokens)
@@ -144,7 +152,7 @@ def account_limits(config: Config, redis: "Redis") -> AccountRateLimits:
     return AccountRateLimits(Quotas(redis, remember=900), limits, patience=config.nebula_patience_seconds)
 
 
-def wrapped(config: Config, model: ChatModel, account: AccountRateLimits, breakers: Breakers) -> ChatModel:
+def wrapped(config: Config, model: Model, account: AccountRateLimits, breakers: Breakers) -> Model:
     """This model within these limits, with these breakers and a fallback.
 
     The order, from the inside: the deadline ends a silent request, which its breaker must see as a failure. The breaker
@@ -166,7 +174,7 @@ def wrapped(config: Config, model: ChatModel, account: AccountRateLimits, breake
 def assemble(
     config: Config,
     redis: "Redis",
-    model: ChatModel,
+    model: Model,
     platforms: Sequence[Platform],
     limiter: RateLimiter | None = None,
     *,
@@ -220,13 +228,14 @@ def assemble(
         ),
         background=background,
         files=AttachmentReader(
-            surfaces,
+            surfaces.fetch,
             FileReader(file_limits),
             FileBounds(config.file_bytes, config.question_bytes, config.files_seconds),
         ),
         vision=Vision(
             config.nebula_vision_models, config.nebula_vision_model, surely=config.given("nebula_vision_model")
         ),
+        painter=Painter(model, picture_options(config)),
     )
     titles = Titles(model, turns, surfaces, background) if config.reply_titles is Switch.ON else None
     runner = TurnRunner(

@@ -19,7 +19,7 @@ from bots.doctor import settings
 from bots.doctor.look import FirstLook
 from bots.doctor.start import report
 from core.domain.errors import StoreError
-from core.domain.ports import ChatModel
+from core.domain.ports import Model
 from core.domain.retry import retried
 from core.finding import Finding, bad, well
 from core.nebula.wrappers.breaking import Breakers
@@ -95,7 +95,7 @@ def checks(
 
 @asynccontextmanager
 async def serving(
-    config: Config, redis: "Redis", model: ChatModel, platforms: Sequence[Adapter], *, listen: bool = True
+    config: Config, redis: "Redis", model: Model, platforms: Sequence[Adapter], *, listen: bool = True
 ) -> AsyncIterator[Bot]:
     """Run the bot on these platforms. With `listen` it receives their events."""
     spaces = Spaces(each.name for each in platforms if isinstance(each, SignsIn))

@@ -60,7 +60,7 @@ class ConsoleSurface:
     async def delete(self, message: str) -> None:
         """Do nothing: printed text stays."""
 
-    async def attach(self, name: str, content: bytes) -> str:
+    async def attach(self, name: str, content: bytes, description: str = "") -> str:
         raise Rejected("a terminal cannot show files")
 
     async def status(self, status: QuestionStatus) -> None:

@@ -32,7 +32,9 @@ PERMISSIONS: Mapping[str, DiscordRight] = {
     ),
     "add_reactions": DiscordRight("Add Reactions", "mark a question that waits", "a question that waits has no eyes"),
     "attach_files": DiscordRight(
-        "Attach Files", "attach an answer that is too long for messages", "such an answer ends with a sentence"
+        "Attach Files",
+        "attach pictures, and answers that are too long for messages",
+        "such a reply ends with a sentence",
     ),
 }
 _SCOPES = ("bot", "applications.commands")

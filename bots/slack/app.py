@@ -217,7 +217,9 @@ class Slack:
                 patience,
                 form_key,
             )
-            button_presses = ButtonPresses(dispatcher, me, self._web, self._capabilities, people, tasks, patience)
+            button_presses = ButtonPresses(
+                dispatcher, me, self._web, self._capabilities, people, tasks, share_file, patience
+            )
             menus = SlackMenus(
                 dispatcher,
                 me,

@@ -42,7 +42,9 @@ SCOPES = {
         "commands work behind a mention only, and messages have no menus",
     ),
     "files:read": SlackRight("read the files of a question, and see its pictures", "files are named, but not read"),
-    "files:write": SlackRight("attach an answer that is too long for messages", "such an answer has no file"),
+    "files:write": SlackRight(
+        "attach pictures, and answers that are too long for messages", "such a reply has no file"
+    ),
     "groups:history": SlackRight("the same as channels:history, in private channels", "the same in private channels"),
     "groups:read": SlackRight("the same as channels:read, of private channels", "the same in private channels"),
     "im:history": SlackRight(
@@ -50,7 +52,8 @@ SCOPES = {
     ),
     "im:read": SlackRight("list direct messages", "a direct message that was missed is not found"),
     "im:write": SlackRight(
-        "send a file privately to the person who asked for it", "`export` works in direct messages only"
+        "send a file privately to the person who asked for it",
+        "`export`, files out of answers and private pictures work in direct messages only",
     ),
     "mpim:history": SlackRight("the same as channels:history, in group messages", "the same in group messages"),
     "mpim:read": SlackRight("the same as channels:read, of group messages", "the same in group messages"),

@@ -97,7 +97,7 @@ class Admission:
     def judged(self, question: Question) -> Question:
         """Return the question, declined if it is empty or too long; a text that is too long is not even stored."""
         text = question.text.strip()
-        if not (text or question.attachments):
+        if not (text or (question.attachments and not question.draws)):
             return _declined(question, question.declined or Declined(EMPTY))
         if len(text) > self._longest:
             notice = (

@@ -1,10 +1,11 @@
 """What somebody asks by command, and the model that they chose for this one question."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from core.commands.registry import Invocation, missing
 from core.domain.errors import UserError
+from core.domain.question import Question
 from core.settings.parameters import checked, parameter
 
 # Before a question, perhaps behind the flag `--private`, which is left; phones turn two hyphens into a dash.
@@ -13,10 +14,15 @@ _MODEL = re.compile(r"((?:--|[\u2014\u2013])private\s+)?(?:--|[\u2014\u2013])mod
 
 @dataclass(frozen=True, slots=True)
 class AskedByCommand:
-    """The question, and the model as somebody wrote it, "" for the usual one."""
+    """The question, and the model as somebody wrote it, "" for the usual one. `draws`: a picture is to answer it."""
 
     text: str
     model: str = ""
+    draws: bool = False
+
+    def of(self, question: Question) -> Question:
+        """This question with what the command asks."""
+        return replace(question, text=self.text, model=self.model, draws=self.draws)
 
 
 def asked(invocation: Invocation) -> AskedByCommand | None:
@@ -25,6 +31,10 @@ def asked(invocation: Invocation) -> AskedByCommand | None:
         if lack := missing(invocation):
             raise UserError(lack)
         return AskedByCommand(invocation.argument("prompt"), named_model(invocation.argument("model")))
+    if invocation.command.name == "imagine":
+        if lack := missing(invocation):
+            raise UserError(lack)
+        return AskedByCommand(invocation.argument("text"), draws=True)
     if invocation.command.name != "ask":
         return None
     prompt = invocation.argument("prompt")

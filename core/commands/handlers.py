@@ -159,6 +159,9 @@ class Handlers:
             lines.append(f"\n… and {len(catalog.models) - _MAX_LISTED} more.")
         if current is None:
             lines.append(f"\n`{settings.model}` answers here, but is not on this list.")
+        if catalog.pictures:
+            names = ", ".join(f"`{each}`" for each in catalog.pictures[:_MAX_LISTED])
+            lines.append(f"\nFor pictures (`imagine`): {names}.")
         if not catalog.live:
             lines.append("\nI can't reach Nebula's list right now; these are the models I know.")
         return Response("\n".join(lines))

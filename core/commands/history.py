@@ -5,9 +5,10 @@ import time
 from dataclasses import asdict
 
 from core.commands.registry import Invocation
-from core.commands.responses import Response, ResponseFile, RightsOf
+from core.commands.responses import Response, RightsOf
 from core.domain.conversation import EVERYTHING, Conversation, Rights, Summary
 from core.domain.errors import UserError
+from core.domain.page import ReplyFile
 from core.settings.routing import conversation_at
 from core.store.ratings import Ratings
 from core.store.records import ConversationLookups
@@ -76,7 +77,7 @@ class HistoryCommands:
         name = f"nebula-{time.strftime('%Y-%m-%d', time.gmtime())}.jsonl"
         content = "".join(f"{line}\n" for line in (*lines, *summaries)).encode("utf-8", "replace")
         also = f", and {len(summaries)} summar{'y' if len(summaries) == 1 else 'ies'}" if summaries else ""
-        return Response(f"This is what I remember: {_exchanges(len(lines))}{also}.", file=ResponseFile(name, content))
+        return Response(f"This is what I remember: {_exchanges(len(lines))}{also}.", files=(ReplyFile(name, content),))
 
     async def _own_defaults(self, invocation: Invocation) -> str:
         """A sentence about the person's own defaults, which are no history; "" if they have none."""

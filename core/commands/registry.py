@@ -42,6 +42,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("ask", "Ask a question", (Argument("prompt", "your question"),)),
     Command("with", "Ask one question of another model", (_MODEL, Argument("prompt", "your question"))),
     Command("catchup", "Read what was said here since your last message"),
+    Command("imagine", "Draw a picture", (Argument("text", "what the picture shows"),)),
     Command("prompt show", "Show this channel's system prompt"),
     Command("prompt set", "Change this channel's system prompt", (_PROMPT,), changes=True),
     Command("prompt clear", "Go back to the default system prompt", changes=True),

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from core.domain.conversation import Rights
+from core.domain.page import ReplyFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,14 +20,6 @@ class Form:
 
 
 @dataclass(frozen=True, slots=True)
-class ResponseFile:
-    """A file attached to a response."""
-
-    name: str
-    content: bytes
-
-
-@dataclass(frozen=True, slots=True)
 class Response:
     """What a command answers, in Markdown: to everybody in the room if `public`, otherwise only to the person.
 
@@ -37,7 +30,7 @@ class Response:
     text: str
     public: bool = False
     form: Form | None = None
-    file: ResponseFile | None = None
+    files: tuple[ReplyFile, ...] = ()
     asks_why: bool = False
     alone: bool = False
 

@@ -104,6 +104,30 @@ class Completion:
 
 
 @dataclass(frozen=True, slots=True)
+class ImageRequest:
+    """A request for a picture. `width` and `height`: in pixels. None leaves a parameter to the server's default.
+
+    `deadline`: until when the picture must be there, waiting included, on the event loop's clock.
+    """
+
+    model: str
+    prompt: str
+    width: int
+    height: int
+    steps: int | None = None
+    guidance: float | None = None
+    deadline: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ImageResult:
+    """A picture as bytes. `kind`: "png", "jpeg" or "webp", as its first bytes say."""
+
+    content: bytes
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
 class ModelInfo:
     """A model on offer. Sizes are in tokens; None where the catalog does not say. `sees`: it takes pictures."""
 
@@ -116,10 +140,12 @@ class ModelInfo:
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """The models on offer. `live` is false for the built-in list, which is used when the API can't be reached."""
+    """The models on offer that write, and the names of those that draw. `live` is false for the built-in list, which is
+    used when the API can't be reached."""
 
     models: tuple[ModelInfo, ...]
     live: bool = True
+    pictures: tuple[str, ...] = ()
 
     def find(self, name: str) -> ModelInfo | None:
         """Find a model by its name or alias, ignoring case; None if the catalog does not list it."""

@@ -16,7 +16,9 @@ NebulaBotError
 │   ├── Unavailable            it failed so often that we do not ask it for retry_after seconds
 │   ├── ModelTimeout           no token arrived in time, or the stream stalled
 │   ├── BrokenStream           the stream ended before the answer did
-│   └── NoAnswer               the model ended normally but wrote no text, or only thought
+│   ├── NoAnswer               the model ended normally but wrote no text, or only thought
+│   ├── NoPicture              the answer to a request for a picture holds none that can be shown
+│   └── CantDraw               no model draws here; the error's message is the notice
 ├── PlatformError              Slack or Discord refused a call
 │   ├── SlowDown               too many calls: try again after retry_after seconds
 │   ├── Frozen                 the message exists, but can no longer be edited
@@ -166,6 +168,18 @@ class BrokenStream(ModelError):
 
 class NoAnswer(ModelError):
     notice = "The model gave no answer. Please ask again, or choose another model."
+
+
+class NoPicture(ModelError):
+    notice = "The model sent nothing that I can show as a picture. Please try again."
+
+
+class CantDraw(ModelError):
+    """The error's message is the notice, and says what to do."""
+
+    @property
+    def notice(self) -> str:  # type: ignore[override]
+        return str(self)
 
 
 class PlatformError(NebulaBotError):

@@ -12,6 +12,8 @@ class Action(StrEnum):
     GO_ON = "go-on"  # continue an answer that reached its length limit
     SHARE = "share"  # show a private answer to everybody in the channel
     SEE = "see"  # ask a model that sees pictures the same question
+    FILE = "file"  # give the person the code of the answer as files
+    TABLE = "table"  # give the person the tables of the answer as files
 
 
 # The words on the buttons, on every platform.
@@ -21,6 +23,8 @@ LABELS = {
     Action.GO_ON: "Continue",
     Action.SHARE: "Share",
     Action.SEE: "Ask a model that sees",
+    Action.FILE: "File",
+    Action.TABLE: "CSV",
 }
 # The form that asks why somebody voted an answer down: its button, its title, and who will read the reason.
 SAY_WHY, WHY, WHY_READ = "Say why", "What was wrong?", "Those who manage this channel can read it"
@@ -42,3 +46,12 @@ class Page:
     actions: tuple[Action, ...] = ()
     thumbs: bool = False
     raw: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyFile:
+    """A file below a reply or response. `description`: what a picture shows, for people who can't see it."""
+
+    name: str
+    content: bytes
+    description: str = ""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
-from core.domain.chat import Beat, Catalog, ChatRequest, Completion, Delta
+from core.domain.chat import Beat, Catalog, ChatRequest, Completion, Delta, ImageRequest, ImageResult
 from core.domain.conversation import Address, Attachment, Place
 from core.domain.options import PlatformDefaults
 from core.domain.page import Page
@@ -31,6 +31,18 @@ class ChatModel(Protocol):
     async def catalog(self) -> Catalog:
         """Return the models on offer, cached; never raises."""
         ...
+
+
+class ImageModel(Protocol):
+    """A model behind an API that draws."""
+
+    async def imagine(self, request: ImageRequest) -> ImageResult:
+        """Return a picture. Raises ModelError."""
+        ...
+
+
+class Model(ChatModel, ImageModel, Protocol):
+    """What answers questions: it writes and draws, each with the model that a request names."""
 
 
 class Status(StrEnum):
@@ -104,8 +116,9 @@ class Surface(Protocol):
         """Delete a message. It is no error if it is gone already."""
         ...
 
-    async def attach(self, name: str, content: bytes) -> str:
-        """Post a file below the reply and return the id of its message, "" if the platform does not say."""
+    async def attach(self, name: str, content: bytes, description: str = "") -> str:
+        """Post a file below the reply and return the id of its message, "" if the platform does not say. `description`:
+        what a picture shows, for people who can't see it."""
         ...
 
     async def status(self, status: QuestionStatus) -> None:

@@ -64,7 +64,8 @@ class Question:
     answer, and they are remembered separately. `about`: the messages that a platform handed over with it, because
     somebody chose them from a menu; nobody else may be able to read them, so they are stored until it is answered. One
     without a text could not be read.
-    `model`: the one that is to answer it, as somebody wrote it; "" for the usual one.
+    `model`: the one that is to answer it, as somebody wrote it; "" for the usual one. `draws`: its text says what a
+    picture shows, which answers it.
     """
 
     id: TurnId
@@ -82,6 +83,7 @@ class Question:
     about: tuple[Said, ...] = ()
     reads: Reads = Reads.USUAL
     model: str = ""
+    draws: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "text", harmless(self.text))
@@ -104,7 +106,7 @@ class Question:
     @property
     def is_plain(self) -> bool:
         """Whether it is an ordinary message to the model, which can be answered together with others."""
-        chosen = self.about or self.reads is not Reads.USUAL
+        chosen = self.about or self.reads is not Reads.USUAL or self.draws
         return isinstance(self.kind, New) and self.interaction is None and not chosen
 
     @property
@@ -120,9 +122,10 @@ class Question:
 
     @property
     def words(self) -> str:
-        """The text with the names of its files: all that the history keeps of them."""
+        """What the history keeps: the text, with the names of its files, which is all it keeps of them."""
         names = " ".join(f"[file: {each.name.translate(_DEFUSED)}]" for each in self.attachments)
-        return "\n\n".join(filter(None, (self.text, names)))
+        text = f"imagine {self.text}" if self.draws else self.text
+        return "\n\n".join(filter(None, (text, names)))
 
     @property
     def asker(self) -> str:

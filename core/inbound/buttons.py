@@ -4,16 +4,18 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from core.access.admission import EVERYBODY, AccessList
 from core.commands.responses import Response, RightsOf
 from core.domain.conversation import Author, Conversation, Place, Reason, Rights
-from core.domain.page import Action
+from core.domain.page import Action, ReplyFile
 from core.domain.ports import full, waiting
 from core.domain.progress import AnsweredQuestion
 from core.domain.question import Continue, Question, Regenerate
 from core.domain.turn_id import Step, TurnId, asked_anew, continued, regenerated, step_of
 from core.inbound.menus import shared
+from core.reply.takeaway import MOST_FILES, code_files, table_files
 from core.settings.routing import conversation_at
 from core.store.ratings import Ratings
 from core.store.records import ConversationLookups
@@ -30,6 +32,9 @@ NO_REASON = "Write what was wrong into the form."
 UNDER_WAY = "That is already under way."
 SHARED = "You have shared this answer already."
 NOT_KEPT = "I no longer remember this answer, so I can't share it."
+NOT_KEPT_HERE = "I no longer remember this answer. You can copy it from the message."
+CODE = f"The code of this answer, at most {MOST_FILES} blocks. A model wrote it: read it before you run it."
+TABLES = f"The tables of this answer, at most {MOST_FILES}. A cell that would be a formula begins with an apostrophe."
 CONTINUED = "This answer was already continued; see below."
 GO_ON = "Go on exactly where you stopped. Repeat nothing."
 
@@ -71,6 +76,8 @@ class ButtonActions:
             Action.GO_ON: self._continue,
             Action.SHARE: self._share,
             Action.SEE: self._see,
+            Action.FILE: partial(self._take, files_of=code_files, words=CODE),
+            Action.TABLE: partial(self._take, files_of=table_files, words=TABLES),
         }
 
     async def pressed(self, action: Action, press: ButtonPress, rights: RightsOf) -> Response | None:
@@ -181,6 +188,16 @@ class ButtonActions:
         if not await self._turns.once(step_of(exchange.turn, Step.SHARED)):
             return Response(SHARED)
         return shared(exchange)
+
+    async def _take(
+        self, press: ButtonPress, rights: RightsOf, *, files_of: Callable[[str], tuple[ReplyFile, ...]], words: str
+    ) -> Response:
+        """Give the person what an answer holds as files."""
+        if press.conversation.owner not in ("", press.author.id):
+            return Response(NOT_YOURS)
+        exchange = await self._records.exchange(press.conversation, press.message)
+        files = files_of(exchange.answer) if exchange else ()
+        return Response(words, files=files) if files else Response(NOT_KEPT_HERE)
 
     async def not_shared(self, press: ButtonPress) -> None:
         """Nothing of that was shown, because the platform refused it: it may be shared again. Raises StoreError."""

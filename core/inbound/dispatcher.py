@@ -88,7 +88,7 @@ class Dispatcher:
         except UserError as error:
             return Response(error.notice) if await self._turns.once(step_of(question.id, Step.COMMAND)) else None
         if found:
-            await self._accept(replace(question, text=found.text, model=found.model))
+            await self._accept(found.of(question))
             return None
         if invocation.command.name == "catchup":
             await self._accept(catch_up(question))
@@ -257,4 +257,4 @@ def _asked_in(question: Question) -> Question | None:
         found = asked(parse(text.removeprefix(COMMAND_MARK), question.place, question.author))
     except UserError:
         return None
-    return replace(question, text=found.text, model=found.model) if found else None
+    return found.of(question) if found else None

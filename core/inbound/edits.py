@@ -115,12 +115,13 @@ class EditHandler:
             return None
         new = self._admission.judged(edited)
         said = [
-            (each.text, [file.identity for file in each.attachments], each.declined, each.model) for each in (old, new)
+            (each.text, [file.identity for file in each.attachments], each.declined, each.model, each.draws)
+            for each in (old, new)
         ]
         if said[0] == said[1]:
             return None
         kind = new.declined or (NEW if old.declined else old.kind)
-        return replace(old, text=new.text, attachments=new.attachments, kind=kind, model=new.model)
+        return replace(old, text=new.text, attachments=new.attachments, kind=kind, model=new.model, draws=new.draws)
 
     async def _offer_again(
         self, conversation: Conversation, previous: AnsweredQuestion, new: Question, settings: ChannelSettings

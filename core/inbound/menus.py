@@ -34,6 +34,11 @@ def catch_up(question: Question) -> Question:
     return replace(question, text=_CATCH_UP, reads=Reads.MISSED)
 
 
+def picture(question: Question) -> Question:
+    """This question as one that a picture of its text answers."""
+    return replace(question, draws=True)
+
+
 def privately(prompt: str) -> tuple[str, bool]:
     """A question as somebody wrote it behind the command, without the flag `--private`, and whether it had one."""
     found = _PRIVATELY.match(prompt)

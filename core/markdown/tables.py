@@ -13,7 +13,12 @@ Cells = tuple[tuple[str, ...], ...]
 
 def cells(leaf: Leaf, text: str) -> Cells:
     """The cells of a table with this text, as written, header first; each row has as many cells as the header."""
-    header, _, *rows = map(_row, _lines(leaf, text))
+    return grid(_lines(leaf, text))
+
+
+def grid(bare: Sequence[str]) -> Cells:
+    """The cells of a table in these lines: its header, the rule below that, and its rows."""
+    header, _, *rows = map(_row, bare)
     return tuple(tuple(_folded(row, len(header))) for row in (header, *rows))
 
 

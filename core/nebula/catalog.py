@@ -3,7 +3,7 @@
 import asyncio
 import re
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 from core.domain.chat import Catalog, ModelInfo
 
@@ -48,6 +48,11 @@ _NOT_TEXT_NAMES = re.compile(
     r"|(?<![a-z])bge-|gpt-image|(?<![a-z])sora(?![a-z])"
 )
 
+# The kinds of models that draw, such as "Image" (docs of Nebula Block, List Models) and "text-to-image"; and the names
+# of those that need a picture to change, such as FLUX.1-Fill-dev (the same, Image Generation).
+_DRAWS = re.compile(r"^image$|text(?:-to-|_to_|2|->)image|^image[ _-]generat")
+_CHANGES = re.compile(r"(?i)(?<![a-z])(?:fill|inpaint\w*|outpaint\w*|edit|redux|canny|depth|upscal\w*)(?![a-z])")
+
 
 def api_name(name: str) -> str:
     """Translate a short name of the API page, in any letter case, to the API's name; leave other names unchanged."""
@@ -63,19 +68,9 @@ def parse(value: object) -> tuple[ModelInfo, ...]:
 
     Raises ValueError if it is neither.
     """
-    for _ in range(4):
-        if not isinstance(value, dict):
-            break
-        value = value.get("data", value.get("models", value.get("items")))
-    if not isinstance(value, list):
-        raise ValueError("not a list of models")
     found: dict[str, ModelInfo] = {}
-    for item in value[: 2 * MAX_MODELS]:
-        item = {"id": item} if isinstance(item, str) else item
-        if not isinstance(item, dict) or len(found) == MAX_MODELS:
-            continue
-        name = next((name for key in _NAMES if isinstance(name := item.get(key), str) and name.strip()), "")
-        if not name or len(name) > _MAX_NAME_CHARACTERS or not _is_text(item, name):
+    for name, item in _items(value):
+        if len(found) == MAX_MODELS or not _is_text(item, name):
             continue
         alias = item.get("model_alias")
         known = isinstance(alias, str) and 0 < len(alias) <= _MAX_NAME_CHARACTERS
@@ -90,6 +85,36 @@ def parse(value: object) -> tuple[ModelInfo, ...]:
             ),
         )
     return tuple(found.values())
+
+
+def pictures(value: object) -> tuple[str, ...]:
+    """The names of the models of a list that draw a picture of a text: those of which it says so. One that changes a
+    picture is left out: nobody can give it one. Raises ValueError if it is no list."""
+    found = (name for name, item in _items(value) if _draws(item) and not _CHANGES.search(name))
+    return tuple(dict.fromkeys(found))[:MAX_MODELS]
+
+
+def _items(value: object) -> Iterator[tuple[str, dict[str, object]]]:
+    """The items of a list that have a name. Raises ValueError if it is no list."""
+    for _ in range(4):
+        if not isinstance(value, dict):
+            break
+        value = value.get("data", value.get("models", value.get("items")))
+    if not isinstance(value, list):
+        raise ValueError("not a list of models")
+    for item in value[: 2 * MAX_MODELS]:
+        item = {"id": item} if isinstance(item, str) else item
+        if not isinstance(item, dict):
+            continue
+        name = next((name for key in _NAMES if isinstance(name := item.get(key), str) and name.strip()), "")
+        if name and len(name) <= _MAX_NAME_CHARACTERS:
+            yield name, item
+
+
+def _draws(item: dict[str, object]) -> bool:
+    """Whether a list says that a model draws."""
+    kinds = (value for key, value in item.items() if key.lower() in _KINDS and isinstance(value, str))
+    return any(_DRAWS.search(value.lower()) for value in kinds)
 
 
 def _is_text(item: dict[str, object], name: str) -> bool:
@@ -152,7 +177,7 @@ class CatalogCache:
 
     def __init__(
         self,
-        sources: Sequence[Callable[[], Awaitable[tuple[ModelInfo, ...]]]],
+        sources: Sequence[Callable[[], Awaitable[Catalog]]],
         *,
         seconds: float,
         patience: float = 4.0,
@@ -178,19 +203,19 @@ class CatalogCache:
             return self._catalog
 
     async def _refresh(self) -> None:
-        models: tuple[ModelInfo, ...] = ()
+        found = Catalog(())
         known = self._catalog is not None and self._catalog.live
         for source in self._sources:
             try:
                 # each source gets a share, so that one that hangs leaves time for the next
                 async with asyncio.timeout(self._patience / len(self._sources) / (2 if known else 1)):
-                    models = await source()
+                    found = await source()
             except Exception:  # noqa: BLE001  however a source fails, the next one may work
                 continue
-            if models:
+            if found.models:
                 break
-        if models:
-            self._catalog = Catalog(models)
+        if found.models:
+            self._catalog = found
         elif self._catalog is None:
             self._catalog = BUILT_IN
-        self._until = time.monotonic() + (self._seconds if models else min(self._pause, self._seconds))
+        self._until = time.monotonic() + (self._seconds if found.models else min(self._pause, self._seconds))

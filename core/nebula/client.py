@@ -8,15 +8,25 @@ from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanage
 from types import TracebackType
 from typing import Self
 
-import aiohttp
 import httpx
 from cachetools import TTLCache
 from httpx_aiohttp import HttpxAiohttpClient
 
 from core import metrics
-from core.domain.chat import Beat, Catalog, ChatRequest, Completion, Delta, Finish, ModelInfo, Usage
+from core.domain.chat import (
+    Beat,
+    Catalog,
+    ChatRequest,
+    Completion,
+    Delta,
+    Finish,
+    ImageRequest,
+    ImageResult,
+    ModelInfo,
+    Usage,
+)
 from core.domain.errors import BadRequest, BrokenStream, CantSee, ModelError, ModelTimeout, ServerTrouble, WrongAddress
-from core.nebula import catalog, private_api
+from core.nebula import catalog
 from core.nebula.dialect import STANDARD, Dialect, adapted
 from core.nebula.failures import (
     AttemptFailed,
@@ -27,23 +37,21 @@ from core.nebula.failures import (
     unreachable,
     wrong_path,
 )
+from core.nebula.http import private_api
+from core.nebula.http.bodies import CONNECTION_ERRORS, error_body, gather, next_piece, types, whole_body
+from core.nebula.http.bodies import encoding as encoding_of
+from core.nebula.images.wire import ANSWER_BYTES, answered, asked
 from core.nebula.response import ResponseDecoder
 from core.nebula.retries import Before, RetryPolicy
 from core.nebula.wire import request_body, request_fields
 
 BASE_URL = "https://inference.nebulablock.com/v1"
 PLATFORM_URL = "https://api.nebulablock.com/api/v1"
-ERROR_BODY_BYTES = 1 << 16  # how much of an error response is read
-ERROR_BODY_SECONDS = 5.0  # how long it is read for
 AFTER_FINISH_SECONDS = 2.0  # of silence: for the token counts and the end mark, once the model has finished
 CATALOG_BYTES = 8 << 20
 DIALECT_SECONDS = 3600.0  # how long to remember what a server takes
 MAX_ADAPTIONS = 4  # of one request to what a server takes
-_ENCODINGS = ("gzip", "deflate", "compress", "br", "zstd", "snappy", "lz4", "bzip2", "xz")
 DRAIN_SECONDS = 0.25  # for the rest of the body, so that the connection can be reused
-
-# aiohttp's own errors too: the transport between httpx and aiohttp does not translate all of them
-_CONNECTION_ERRORS = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, aiohttp.ClientError, OSError)
 
 
 class Nebula:
@@ -121,10 +129,10 @@ class Nebula:
         """Ask for the list of models, to see whether the API takes our key, and return it. Raises ModelError."""
         try:
             async with asyncio.timeout(self._first_token):
-                return await self._served_models()
+                return (await self._served_models()).models
         except TimeoutError as error:
             raise ModelTimeout("no list of models in time") from error
-        except _CONNECTION_ERRORS as error:
+        except CONNECTION_ERRORS as error:
             raise self._no_connection(error) from error
         except (ValueError, RecursionError) as error:
             said = wrong_path(self._base)
@@ -148,6 +156,33 @@ class Nebula:
                 deltas[-1].finish or Finish.STOP,
                 deltas[-1].usage or Usage(),
             )
+
+    async def imagine(self, request: ImageRequest) -> ImageResult:
+        """Return a picture, from the platform API. Raises ModelError. Cancelling it closes the request."""
+        policy = RetryPolicy(self._retries, self._backoff, request.model, self._before_retry)
+        while True:
+            try:
+                async with self._slots:
+                    return await self._draw(request)
+            except AttemptFailed as failed:
+                await policy.pause(failed)
+
+    async def _draw(self, request: ImageRequest) -> ImageResult:
+        """One request for a picture. It is told to nobody but the API: we follow no redirect, and the answer holds the
+        picture itself. Raises AttemptFailed and ModelError."""
+        deadline = asyncio.get_running_loop().time() + self._whole
+        url = f"{self._platform}/images/generation"
+        async with self._post(url, asked(request), "application/json", deadline) as response:
+            if not response.is_success:
+                body = await error_body(response)
+                raise from_response(response.status_code, body, response.headers, request.model, time.time())
+            try:
+                answer = await whole_body(response, ANSWER_BYTES, deadline)
+            except TimeoutError as error:
+                raise AttemptFailed(ModelTimeout("no picture in time")) from error
+            except CONNECTION_ERRORS as error:
+                raise AttemptFailed(BrokenStream(types(error)), again=True) from error
+        return await asyncio.to_thread(answered, answer)
 
     async def catalog(self) -> Catalog:
         """Return the models on offer, from the cache. Never raises, and takes a few seconds at most."""
@@ -183,17 +218,17 @@ class Nebula:
             decoder = ResponseDecoder(model, sent)
             while not decoder.ended:
                 if beat:
-                    await _gather(beat, response)
+                    await gather(beat, response)
                 try:
-                    data = await _next(body, deadline)
+                    data = await next_piece(body, deadline)
                 except TimeoutError as error:
                     if decoder.model_finished:
                         break
                     raise AttemptFailed(ModelTimeout("no token in time")) from error
-                except _CONNECTION_ERRORS as error:
+                except CONNECTION_ERRORS as error:
                     if decoder.model_finished:
                         break
-                    raise AttemptFailed(BrokenStream(_types(error)), again=True) from error
+                    raise AttemptFailed(BrokenStream(types(error)), again=True) from error
                 if data is None:
                     break
                 try:
@@ -214,9 +249,9 @@ class Nebula:
                 raise self._judged(failed) from None
             self._answered = True
             yield last
-            with suppress(TimeoutError, *_CONNECTION_ERRORS):
+            with suppress(TimeoutError, *CONNECTION_ERRORS):
                 drained = clock() + DRAIN_SECONDS
-                while await _next(body, drained) is not None:
+                while await next_piece(body, drained) is not None:
                     pass
 
     @asynccontextmanager
@@ -228,13 +263,14 @@ class Nebula:
         while True:
             fields = request_fields(request, model, dialect, stream=streamed and dialect.stream)
             content = request_body(fields)
-            async with self._post(content, streamed, deadline) as response:
+            kinds = "text/event-stream, application/json" if streamed else "application/json"
+            async with self._post(f"{self._base}/chat/completions", content, kinds, deadline) as response:
                 if response.is_success:  # some frameworks say 201
                     if adaptions:
                         self._dialects[model] = dialect
                     yield response, len(content)
                     return
-                body = await _error_body(response)
+                body = await error_body(response)
                 failed = self._refusal(response, body, model)
             if isinstance(failed.error, CantSee) and not request.pictures:
                 failed = AttemptFailed(BadRequest(str(failed)))
@@ -250,25 +286,18 @@ class Nebula:
             dialect, adaptions = other, adaptions + 1
 
     @asynccontextmanager
-    async def _post(self, content: bytes, streamed: bool, deadline: float) -> AsyncIterator[httpx.Response]:
-        request = self._client.build_request(
-            "POST",
-            f"{self._base}/chat/completions",
-            content=content,
-            headers={
-                "Content-Type": "application/json",
-                "Accept": "text/event-stream, application/json" if streamed else "application/json",
-            },
-        )
+    async def _post(self, url: str, content: bytes, accept: str, deadline: float) -> AsyncIterator[httpx.Response]:
+        headers = {"Content-Type": "application/json", "Accept": accept}
+        request = self._client.build_request("POST", url, content=content, headers=headers)
         try:
             async with asyncio.timeout_at(deadline):
                 response = await self._client.send(request, stream=True)
         except TimeoutError as error:
             raise AttemptFailed(ModelTimeout("no answer in time")) from error
-        except _CONNECTION_ERRORS as error:
+        except CONNECTION_ERRORS as error:
             raise AttemptFailed(self._no_connection(error), again=True) from error
         try:
-            if encoding := _encoding(response):
+            if encoding := encoding_of(response):
                 raise AttemptFailed(ServerTrouble(f"HTTP {response.status_code} in the encoding {encoding}"))
             yield response
         finally:
@@ -301,79 +330,31 @@ class Nebula:
             failed.error = WrongAddress(f"{failed.error}: {said}")
         return failed
 
-    async def _platform_models(self) -> tuple[ModelInfo, ...]:
+    async def _platform_models(self) -> Catalog:
         return await self._models(f"{self._platform}/serverless/models")
 
-    async def _served_models(self) -> tuple[ModelInfo, ...]:
+    async def _served_models(self) -> Catalog:
         models = await self._models(f"{self._base}/models")
         self._answered = True
         return models
 
-    async def _models(self, url: str) -> tuple[ModelInfo, ...]:
+    async def _models(self, url: str) -> Catalog:
         """The models of a list. Raises ModelError if it is refused, and ValueError if it is none, or too large."""
         request = self._client.build_request("GET", url, headers={"Accept": "application/json"})
         response = await self._client.send(request, stream=True)
         try:
             if not response.is_success:
-                raise self._refusal(response, await _error_body(response)).error
-            if encoding := _encoding(response):
+                raise self._refusal(response, await error_body(response)).error
+            if encoding := encoding_of(response):
                 raise ValueError(f"a list of models in the encoding {encoding}")
-            body = bytearray()
-            async with aclosing(private_api.pieces(response)) as pieces:
-                async for piece in pieces:
-                    body += piece
-                    if len(body) > CATALOG_BYTES:
-                        raise ValueError("the list of models is too large")
+            if (body := await whole_body(response, CATALOG_BYTES)) is None:
+                raise ValueError("the list of models is too large")
         finally:
             await response.aclose()
         # a large list takes a while, and answers must not wait for it
-        return await asyncio.to_thread(lambda: catalog.parse(json.loads(body)))
+        return await asyncio.to_thread(_offered, body)
 
 
-async def _gather(beat: Beat, response: httpx.Response) -> None:
-    """Before a read, let the pieces of a quick stream gather in the system: then no packet wakes the loop."""
-    if not beat.quick:
-        beat.read()
-        return
-    connection = private_api.connection(response)
-    if connection:
-        connection.pause_reading()
-    try:
-        await beat.rest()
-    finally:
-        if connection and not connection.is_closing():
-            connection.resume_reading()
-    beat.read()
-
-
-async def _next(body: AsyncIterator[bytes], deadline: float) -> bytes | None:
-    """The next bytes; None at the end. Raises TimeoutError at the deadline, on the loop's clock."""
-    async with asyncio.timeout_at(deadline):
-        return await anext(body, None)
-
-
-async def _error_body(response: httpx.Response) -> bytes:
-    """The beginning of an error's body; if it is slow or cut off, the part that arrived."""
-    body = bytearray()
-    deadline = asyncio.get_running_loop().time() + ERROR_BODY_SECONDS
-    with suppress(TimeoutError, *_CONNECTION_ERRORS):
-        async with aclosing(private_api.pieces(response)) as pieces:
-            while len(body) < ERROR_BODY_BYTES and (data := await _next(pieces, deadline)) is not None:
-                body += data
-    return bytes(body)
-
-
-def _encoding(response: httpx.Response) -> str:
-    """The encoding of a body, "" for none. We accept none: a small body could become a huge one.
-
-    Many servers of streams say `none`, so that no proxy compresses them, and some name a character set.
-    """
-    encodings = response.headers.get("content-encoding", "").lower().replace(" ", "").split(",")
-    found = [each for each in encodings if each.removeprefix("x-") in _ENCODINGS]
-    return repr(found[0]) if found else ""
-
-
-def _types(error: BaseException) -> str:
-    """The type of an error, without its message, which may contain addresses. What the HTTP library found comes first:
-    the transport in between names every lost connection a timeout while connecting."""
-    return type(error.__cause__ or error).__name__
+def _offered(body: bytes) -> Catalog:
+    listed = json.loads(body)
+    return Catalog(catalog.parse(listed), pictures=catalog.pictures(listed))

@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 
 from core.domain.chat import Finish
 from core.domain.options import Reasoning
-from core.domain.page import Action, Page
+from core.domain.page import Action, Page, ReplyFile
 from core.markdown.paginate import LONGEST_PAGE, Pages, step
 from core.pauses import Pausing
 from core.reply.state import Phase, Reply
+from core.reply.takeaway import offers
 
 CUT = "This answer reached its length limit (`max_tokens`). Ask me to continue."
 FILTERED = "The model's content filter stopped this answer. Try asking in another way."
@@ -18,13 +19,15 @@ SPENT = (
 )
 STOPPED = "Stopped."
 PAUSED = "I'm restarting. This answer will continue as soon as I'm back."
-WRITING = "writing…"
+WRITING, DRAWING = "writing…", "Drawing…"
 REFUSED = "The platform refused this part of the answer, so I can't show it."
 REFUSED_REST = "The platform refused the rest of this part, so I can't show it."
 NO_MORE = "I can't write any more here."
 NO_FILE = "The rest is too long to show here."
 IN_FILE = "This is the beginning. The file below has all of it."
+NO_PICTURE = "The picture is done, but this place does not take it: I may not attach files here, or it is too large."
 WILL_BE_FILE = "This is getting long. I'll send all of it as a file."
+FILE_NAME = "answer.md"
 LEAST_CHARACTERS = 100  # of a page that was refused as too long and is cut smaller
 # The clock of a thinking model moves in steps, so that it costs few edits.
 THINKING_STEP_SECONDS = 5
@@ -42,7 +45,7 @@ class ReplyStyle:
     `model`: its name in the footer, "" for no footer. `pages`: the most messages that a reply takes; if it needs more,
     it comes as a file. `live`: shown while it grows. `by_status`: the surface shows by itself that the model thinks,
     until there is text. `again`: with buttons to go on or ask again. `share`: with one that shows a private answer to
-    everybody. `append_only`: the surface can't take back what a growing page said.
+    everybody. `append_only`: the surface can't take back what a growing page said. `draws`: a picture answers.
     """
 
     reasoning: Reasoning = Reasoning.TIMER
@@ -54,6 +57,7 @@ class ReplyStyle:
     again: bool = True
     share: bool = False
     append_only: bool = False
+    draws: bool = False
 
 
 PLAIN = ReplyStyle()
@@ -102,8 +106,15 @@ class ReplyLayout:
         """Whether the reply takes more messages than it may, so that it needs a file."""
         return not self._cut_off and bool(reply.text) and self._exceeds()
 
+    def file(self, reply: Reply) -> ReplyFile | None:
+        """What belongs below the finished reply, if a file can be attached: its whole text, where that takes more
+        messages than it may, or its picture."""
+        if self.overflows(reply):
+            return ReplyFile(FILE_NAME, reply.text.encode("utf-8", "replace"))
+        return None if self._cut_off else reply.file
+
     def without_file(self) -> None:
-        """End the reply with its last page, because no file can be attached here."""
+        """End the reply without a file, because none can be attached here."""
         self._cut_off = NO_FILE
         self._forget()
 
@@ -160,9 +171,12 @@ class ReplyLayout:
     def _lay_out(self, reply: Reply, head: str) -> tuple[Page, ...]:
         foot, actions = self._foot(reply), self._actions(reply)
         if not reply.text:
-            bare = (Page("", head, foot if reply.over else "", not reply.over, actions),)
+            if reply.file and self._cut_off:
+                foot = NO_PICTURE
+            thumbs = reply.file is not None and self._has_buttons(reply)
+            bare = (Page("", head, foot if reply.over else "", not reply.over, actions, thumbs),)
             visible = head != self._above(reply) and not (self._style.by_status and not reply.over)
-            return self._settled(bare if (reply.over and foot) or visible else ())
+            return self._settled(bare if (reply.over and (foot or reply.file)) or visible else ())
         if self._is_full(reply):
             return self._full
         while not self._advance(reply, head):
@@ -179,6 +193,8 @@ class ReplyLayout:
         full = self._exceeds()
         if pages:
             thumbs = reply.over and self._has_buttons(reply) and bool(pages[-1].text)
+            if thumbs:
+                actions += offers(reply.text, self._fits, len(pages))
             pages[-1] = replace(pages[-1], foot=foot, actions=actions, thumbs=thumbs)
         settled = self._settled(pages)
         self._full = settled if full and not reply.over else ()
@@ -269,11 +285,12 @@ class ReplyLayout:
         if reply.over or reply.text:
             return ""
         shown = reply.thought_since is not None and self._style.reasoning is not Reasoning.HIDDEN
+        shown, doing = (True, DRAWING) if self._style.draws else (shown, "Thinking…")
         since = reply.thought_since if reply.thought_since is not None else reply.asked
         if since is None or not (shown or now - since >= SILENCE_SECONDS):
             return ""
         passed = (now - since) // THINKING_STEP_SECONDS * THINKING_STEP_SECONDS
-        return self._with_tail(reply, f"Thinking… {duration(passed)}" if passed else "Thinking…")
+        return self._with_tail(reply, f"{doing} {duration(passed)}" if passed else doing)
 
     def _with_tail(self, reply: Reply, line: str) -> str:
         words = " ".join(reply.thought.split()) if self._style.reasoning is Reasoning.SUMMARY else ""
@@ -301,7 +318,7 @@ class ReplyLayout:
 
     def _footer(self, reply: Reply) -> str:
         """Model, tokens and time, if they are wanted. While the reply grows, a placeholder reserves their space."""
-        if not self._style.model or not reply.text:
+        if not self._style.model or reply.empty:
             return ""
         model = _short(reply.model or reply.chosen or self._style.model)
         tokens = f"{reply.usage.completion:,} tokens" if reply.usage else ""

@@ -20,7 +20,8 @@ beat read at once, and shows that.
 Interim frames are cheap. One that fails is not tried again; the next one holds everything that it held. The end is
 different: it has to land. When the last state is in the cell, waits for interim permits end at once, the reply goes to
 the front of the queue, and what fails is tried again with growing pauses for up to FINAL_FRAME_TIMEOUT_SECONDS. If the
-text takes more messages than allowed, the whole of it follows as a file, or a sentence where no file may be attached.
+text takes more messages than allowed, the whole of it follows as a file, or a sentence where no file may be attached;
+a picture is such a file too.
 Last, messages of an earlier attempt that the text does not need are deleted.
 
 What a platform can refuse, and what then happens:
@@ -57,7 +58,7 @@ from typing import Protocol
 from core import metrics
 from core.domain.chat import Beat
 from core.domain.errors import Forbidden, Frozen, Halted, PlatformError, Rejected, SlowDown, TooLong, Unreachable
-from core.domain.page import Page
+from core.domain.page import Page, ReplyFile
 from core.domain.ports import Surface
 from core.domain.progress import NOTHING_SHOWN, Progress
 from core.domain.rates import RateLimit
@@ -76,7 +77,6 @@ FINAL_FRAME_TIMEOUT_SECONDS = 600.0
 _BACKOFF_SECONDS = (0.5, 1, 2, 5, 10, 30)
 # How long to wait before a frame for the text of a quick stream that has gathered: it only has to be read.
 FRESH_TEXT_TIMEOUT_SECONDS = 0.02
-FILE_NAME = "answer.md"
 
 
 class CheckpointListener(Protocol):
@@ -158,7 +158,7 @@ class ReplyPublisher:
             await self._ticket.renew()
             if reply.over and deadline is None:
                 deadline, self._ticket.ending = time.monotonic() + FINAL_FRAME_TIMEOUT_SECONDS, True
-            if self._keep and reply.over and not reply.text:
+            if self._keep and reply.over and reply.empty:
                 self.messages, self._shown, self._keep = [], [], False
                 if reply.phase is Phase.STOPPED:
                     return
@@ -167,8 +167,8 @@ class ReplyPublisher:
                     await self._show(*need)
                 elif not reply.over:
                     await self._wait_for_news()
-                elif self._layout.overflows(reply) and not self._attached:
-                    await self._attach(reply)
+                elif not self._attached and (file := self._layout.file(reply)):
+                    await self._attach(reply, file)
                 else:
                     await self._trim()
                     return
@@ -265,7 +265,7 @@ class ReplyPublisher:
         """Index of the first page that is not on screen as it should be. Other tasks run while it is laid out."""
         if not reply.over and (not self._live or len(reply.text) < self._catching_up):
             return None
-        if self._keep and not reply.text:
+        if self._keep and reply.empty:
             return None
         while not self._layout.advance(reply, time.monotonic()):
             await pause()
@@ -351,15 +351,15 @@ class ReplyPublisher:
         except TimeoutError:
             return None
 
-    async def _attach(self, reply: Reply) -> None:
-        """Show the whole text as a file below its beginning. Where no file can be attached, the reply ends there."""
+    async def _attach(self, reply: Reply, file: ReplyFile) -> None:
+        """Show a file below the reply. Where none can be attached, the reply ends there."""
         await self._drop(len(self._pages(reply)))
         page = self._pages(reply)[-1]
         permit = await self._ticket.permit(self._need(len(self.messages), page)[0], final=True)
         try:
             async with permit:
                 await self._listener.check()
-                message = await self._surface.attach(FILE_NAME, reply.text.encode("utf-8", "replace"))
+                message = await self._surface.attach(file.name, file.content, file.description)
         except (Rejected, Forbidden) as error:
             log.warning("could not attach the file; the reply ends with its last message: %s", error)
             self._layout.without_file()

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from core.domain.chat import Delta, Finish, Usage
+from core.domain.page import ReplyFile
 from core.reply.growing import GrowingText
 
 
@@ -50,6 +51,7 @@ class Reply:
     model: str = ""  # the model that answers, if it is not the one that was asked
     chosen: str = ""  # the model that was asked, if it is not the usual one here
     unseen: bool = False  # it has pictures that this model did not see, and another one would
+    file: ReplyFile | None = None  # the picture that answers instead of text
 
     @property
     def text(self) -> str:
@@ -58,6 +60,11 @@ class Reply:
     @property
     def thought(self) -> str:
         return str(self.thoughts)
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is no answer so far, neither a text nor a picture."""
+        return not (self.written or self.file)
 
     @property
     def over(self) -> bool:

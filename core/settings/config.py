@@ -69,9 +69,18 @@ def _must_be(parse: Callable[[str], str]) -> Callable[[str], str]:
     return check
 
 
+def picture_size(text: str) -> str:
+    """Accepts `1024x768`. Raises ValueError, which says what it must be."""
+    found = _PICTURE_SIZE.fullmatch(text.lower().replace(" ", "").replace("×", "x"))
+    if not found or not all(64 <= int(side) <= 4096 for side in found.groups()):
+        raise ValueError("the width and height of pictures in pixels, each from 64 to 4096, such as 1024x1024")
+    return found[0]
+
+
 Count = Annotated[int, Field(ge=1)] | None
 Quota = Annotated[Count, BeforeValidator(_off)]
 
+_PICTURE_SIZE = re.compile(r"([0-9]{2,4})x([0-9]{2,4})")
 # Where the operator's value of a parameter of channels comes from.
 _FIELDS = {
     "prompt": "nebula_system_prompt",
@@ -124,6 +133,10 @@ class Config(Section):
     nebula_fallback_model: str = ""
     nebula_vision_model: str = "Qwen/Qwen2.5-VL-7B-Instruct"
     nebula_vision_models: Words = SEEING
+    nebula_image_model: str = ""
+    nebula_image_size: Annotated[str, AfterValidator(_must_be(picture_size))] = "1024x1024"
+    nebula_image_steps: Count = None
+    nebula_image_guidance: Annotated[float, Field(ge=0, le=100)] | None = None
 
     redis_url: (
         Annotated[

@@ -69,6 +69,7 @@ class _Question:
     uses: int | None = None
     grows: bool = True
     model: str = ""
+    draws: bool = False
 
     @classmethod
     def of(cls, question: Question) -> "_Question":
@@ -94,6 +95,7 @@ class _Question:
             uses=command.messages if command else None,
             grows=command.grows if command else True,
             model=question.model,
+            draws=question.draws,
         )
 
     def read(self) -> Question:
@@ -113,6 +115,7 @@ class _Question:
             about=self.about,
             reads=self.reads,
             model=self.model,
+            draws=self.draws,
         )
 
     def _token(self) -> ResponseToken | None:

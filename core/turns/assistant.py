@@ -15,10 +15,11 @@ from core.domain.chat import Beat, Catalog, Finish
 from core.domain.conversation import NO_SUMMARY, Author, Exchange, Place, Summary
 from core.domain.errors import CantSee, ContextTooLong, Gone, ModelError, NebulaBotError, PlatformError
 from core.domain.options import Streaming, Switch
-from core.domain.ports import NO_STATUS, ChatModel, QuestionStatus, Status, Surface
+from core.domain.ports import NO_STATUS, Model, QuestionStatus, Status, Surface
 from core.domain.question import Continue, Regenerate
 from core.domain.surroundings import Surroundings
 from core.domain.turn_id import TurnId
+from core.files.attachments import NOTHING_ATTACHED, Attached, AttachmentReader
 from core.prompt.dialogue import recall
 from core.prompt.own_name import OwnName
 from core.prompt.variables import DIRECT, filled, has_channel
@@ -34,8 +35,8 @@ from core.store.turns import Turn
 from core.store.windows import ModelWindows
 from core.summaries.writer import Outgrown, SummaryWriter
 from core.text import one_line
-from core.turns.attachments import NOTHING_ATTACHED, Attached, AttachmentReader
 from core.turns.background import Background
+from core.turns.drawing import Painter
 from core.turns.fitting import Asked, Sizes
 from core.turns.reading import RoomReader
 
@@ -75,7 +76,7 @@ class Assistant:
 
     def __init__(
         self,
-        model: ChatModel,
+        model: Model,
         limiter: RateLimiter,
         rooms: RoomReader,
         *,
@@ -87,13 +88,13 @@ class Assistant:
         background: Background | None = None,
         files: AttachmentReader | None = None,
         vision: Vision | None = None,
+        painter: Painter | None = None,
     ) -> None:
         """`rooms`: reads what was said around a question. `context`: the model's window in tokens, where the catalog
         does not say. `pages`: the most messages of a reply; a longer text becomes a file. `characters`: the most of an
         answer and of a thought; then the model is not read any more. `windows`: what was learnt about the models, for
         all processes; None for what this one learns alone. `summaries`: of what no longer fits. `background`: for what
-        goes beside the turns. `files`: reads those of a question; None if there never are any. `vision`: which models
-        see pictures."""
+        goes beside the turns. `files`: reads a question's. `vision`: which models see. `painter`: draws."""
         self._model = model
         self._limiter = limiter
         self._rooms = rooms
@@ -102,6 +103,7 @@ class Assistant:
         self._sizes = Sizes(windows, context, background, vision)
         self._files = files
         self._summaries, self._background = summaries, background
+        self._painter = painter or Painter(model)
         self._running: dict[TurnId, asyncio.Timeout] = {}
 
     def stop(self, turn: TurnId) -> bool:
@@ -152,6 +154,7 @@ class Assistant:
             append_only=surface.append_only,
             again=not turn.question.private,
             share=turn.question.private and not turn.question.place.direct,
+            draws=turn.question.draws,
         )
         replaces = turn.question.replaces
         keep = replaces is not None and replaces.answered
@@ -188,14 +191,14 @@ class Assistant:
         reply, messages = cell.value, tuple(publisher.messages)
         asked_for_again = messages if not gone and reply.asked is not None and not turn.question.private else ()
         stopped, tokens = reply.phase is Phase.STOPPED, self._cost(reply, settings.model)
-        if not reply.text or not messages or gone:  # do not remember what was taken away
+        if reply.empty or not messages or gone:  # do not remember what was taken away
             return TurnResult(None, asked_for_again, stopped, tokens)
         question = turn.question
         exchange = Exchange(
             turn=question.id,
             author=Author(question.author.id, question.author.name),
             question=question.words,
-            answer=reply.text,
+            answer=reply.text or f"[picture: {one_line(question.text)}]",
             messages=(*filter(None, (each.message for each in (question, *turn.also))), *messages),
             at=question.at,
             model=reply.model or reply.chosen or settings.model,
@@ -237,7 +240,11 @@ class Assistant:
         try:
             async with asyncio.timeout(None) as scope:
                 self._running[turn.question.id] = scope
-                outgrown = await self._stream(turn, settings, cell, beat, name)
+                if turn.question.draws:
+                    drawn = await self._painter.draw(turn.question.text)
+                    cell.set(replace(cell.value, file=drawn.file, chosen=drawn.model))
+                else:
+                    outgrown = await self._stream(turn, settings, cell, beat, name)
             cell.close(cell.value.to(Phase.DONE, cell.value.notice, ended=time.monotonic()))
         except TimeoutError:  # our own scope, ended by stop(): the model's timeouts are ModelErrors
             cell.close(cell.value.to(Phase.STOPPED, ended=time.monotonic()))
@@ -275,8 +282,7 @@ class Assistant:
         while True:
             begun = False
             note = "\n".join(filter(None, (doubt, fitting.note)))
-            unseen = bool(other) and fitting.unseen
-            cell.set(replace(cell.value, note=note, chosen=chosen, unseen=unseen))
+            cell.set(replace(cell.value, note=note, chosen=chosen, unseen=bool(other) and fitting.unseen))
             if fitting.says_nothing:
                 cell.set(replace(cell.value, notice=NOTHING_TO_READ))
                 return None
@@ -311,8 +317,8 @@ class Assistant:
         around = self._rooms.around(turn, settings, history)
         if self._files is None:
             return await around, NOTHING_ATTACHED
-        said, attached = await asyncio.gather(around, self._files.of(turn))
-        return said, attached.plus(await self._files.of_room(turn, said))
+        said, attached = await asyncio.gather(around, self._files.of(turn.question))
+        return said, attached.plus(await self._files.of_room(turn.question, said))
 
     async def _stored(self, turn: Turn, dialogue: str) -> Summary:
         """What Redis has of the summary; where nothing is remembered, there is none."""
@@ -366,8 +372,8 @@ def _history_read(turn: Turn, history: tuple[Exchange, ...]) -> tuple[Exchange, 
 
 
 def _heading(turn: Turn) -> str:
-    """Small print above the reply: the question of a command, which nobody else could read; whether the reply answers
-    several questions."""
+    """Small print above the reply: the question of a command, which nobody else could read; what a picture shows;
+    whether the reply answers several questions."""
     question = turn.question
     if question.declined:
         return ""
@@ -376,6 +382,10 @@ def _heading(turn: Turn) -> str:
         lines.append(f"Answering the last {len(turn.also) + 1} questions together.")
     if not (question.message or question.place.direct):
         lines.append(f"{one_line(question.author.name)}: {one_line(question.text)}")
+    elif question.draws:
+        lines.append(one_line(question.text))
+    if question.draws and question.attachments:
+        lines.append("I draw from words alone, so I did not look at your files.")
     return "\n".join(lines)
 
 

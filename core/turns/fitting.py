@@ -13,6 +13,7 @@ from core.domain.errors import CantSee, ContextTooLong, StoreError
 from core.domain.options import OldHistory
 from core.domain.question import Question
 from core.domain.surroundings import NOTHING_SAID, Surroundings
+from core.files.attachments import NOTHING_ATTACHED, Attached
 from core.files.quoting import FileQuotation, quote_files
 from core.pauses import with_pauses
 from core.prompt.build import Built, build, cost
@@ -25,7 +26,6 @@ from core.settings.parameters import ChannelSettings
 from core.store.windows import KEEP_SECONDS, ModelWindow, ModelWindows
 from core.summaries.stored import News
 from core.summaries.writer import Outgrown
-from core.turns.attachments import NOTHING_ATTACHED, Attached
 from core.turns.background import Background
 
 log = logging.getLogger(__name__)

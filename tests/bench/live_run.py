@@ -12,9 +12,9 @@ from bots.compose import Bot, account_limits, nebula, storage, wrapped
 from bots.discord.app import Discord
 from bots.run import serving
 from bots.slack.app import Slack
-from core.domain.chat import Beat, Catalog, ChatRequest, Completion, Delta
+from core.domain.chat import Beat, Catalog, ChatRequest, Completion, Delta, ImageRequest, ImageResult
 from core.domain.conversation import Address, Author
-from core.domain.ports import ChatModel
+from core.domain.ports import Model
 from core.domain.question import Question
 from core.domain.turn_id import TurnId
 from core.nebula.wrappers.breaking import Breakers
@@ -57,7 +57,7 @@ async def read_rate(case: LiveCase, delay: float) -> float:
     """Tokens per second that the bot reads from a fast model while the platform answers edits `delay` seconds late."""
     meters: list[_Meter] = []
 
-    def metered(model: ChatModel) -> ChatModel:
+    def metered(model: Model) -> Model:
         meters.append(_Meter(model))
         return meters[-1]
 
@@ -74,7 +74,7 @@ async def read_rate(case: LiveCase, delay: float) -> float:
 
 @asynccontextmanager
 async def _stage(
-    case: LiveCase, seen: Callable[[ChatModel], ChatModel] = lambda model: model
+    case: LiveCase, seen: Callable[[Model], Model] = lambda model: model
 ) -> AsyncIterator[tuple[LiveWire, Sequence[_Served]]]:
     """New servers and bots for a case, so that all budgets are unused."""
     async with AsyncExitStack() as stack:
@@ -126,7 +126,7 @@ async def _together(servers: LiveWire, served: _Served, case: LiveCase) -> Watch
 class _Meter:
     """A model that records when how many tokens of its answer had been read."""
 
-    def __init__(self, model: ChatModel) -> None:
+    def __init__(self, model: Model) -> None:
         self._model = model
         self.read: list[tuple[float, int]] = []
         self.over = asyncio.Event()
@@ -138,6 +138,9 @@ class _Meter:
 
     async def complete(self, request: ChatRequest) -> Completion:
         return await self._model.complete(request)
+
+    async def imagine(self, request: ImageRequest) -> ImageResult:
+        return await self._model.imagine(request)
 
     async def catalog(self) -> Catalog:
         return await self._model.catalog()

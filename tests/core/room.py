@@ -66,7 +66,7 @@ class MemorySurface:
             raise self.delete_faults.pop(0)
         self.messages.pop(message, None)
 
-    async def attach(self, name: str, content: bytes) -> str:
+    async def attach(self, name: str, content: bytes, description: str = "") -> str:
         await self._call()
         if self.file_faults:
             raise self.file_faults.pop(0)

@@ -33,13 +33,13 @@ class Callback:
         """Acknowledge a button press. Its effect shows in the message itself."""
         await self._send(_ACKNOWLEDGED, {})
 
-    async def show(self, content: str, *, ephemeral: bool, file: File | None = None) -> None:
+    async def show(self, content: str, *, ephemeral: bool, files: Sequence[File] = ()) -> None:
         """Answer with a message."""
         flags = SUPPRESS_EMBEDS | EPHEMERAL * ephemeral
-        await self._send(_MESSAGE, {"content": content, "flags": flags, "allowed_mentions": NOBODY}, file)
+        await self._send(_MESSAGE, {"content": content, "flags": flags, "allowed_mentions": NOBODY}, files)
 
     async def follow_up(
-        self, content: str, *, ephemeral: bool, file: File | None = None, buttons: Sequence[Button] = ()
+        self, content: str, *, ephemeral: bool, files: Sequence[File] = (), buttons: Sequence[Button] = ()
     ) -> bool:
         """Send a further message, after `show` or after the deferred response was filled in. Returns whether only the
         person sees it: Discord decides that where they alone brought the app along (docs.discord.com, Permissions,
@@ -48,7 +48,7 @@ class Callback:
         body: dict[str, Any] = {"content": content, "flags": flags, "allowed_mentions": NOBODY}
         if buttons:
             body["components"] = rows(buttons)
-        sent = (await self._http.send("POST", self.token.path, body, bot=False, file=file)).json
+        sent = (await self._http.send("POST", self.token.path, body, bot=False, files=files)).json
         return isinstance(sent, dict) and bool(int(sent.get("flags") or 0) & EPHEMERAL)
 
     async def suggest(self, values: Sequence[str]) -> None:
@@ -59,5 +59,5 @@ class Callback:
         """Open a dialog."""
         await self._send(_MODAL, form.to_dict())
 
-    async def _send(self, kind: int, data: Any, file: File | None = None) -> None:
-        await self._http.send("POST", self._path, {"type": kind, "data": data}, bot=False, file=file)
+    async def _send(self, kind: int, data: Any, files: Sequence[File] = ()) -> None:
+        await self._http.send("POST", self._path, {"type": kind, "data": data}, bot=False, files=files)

@@ -8,7 +8,7 @@ behind. The reply's publisher needs to hear of a failure at once, and then sends
 import json
 import mimetypes
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -27,6 +27,7 @@ from core.ratelimit.window import SlidingWindow
 CALL_SECONDS = 15.0
 # For a 429 without a time to come back, as a proxy in front of Discord may send it.
 BANNED_SECONDS = 60.0
+_DESCRIPTION = 1024  # characters (docs.discord.com, Attachment Structure)
 
 
 class TokenExpired(Gone):
@@ -111,10 +112,11 @@ _OLD_EDITS = 30046
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file to attach."""
+    """A file to attach. `description`: what a picture shows, for people who can't see it."""
 
     name: str
     content: bytes
+    description: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,9 +155,9 @@ class Http:
         return (await self.send(method, path, body, bot=bot)).json
 
     async def send(
-        self, method: str, path: str, body: Any = None, *, bot: bool = True, file: File | None = None
+        self, method: str, path: str, body: Any = None, *, bot: bool = True, files: Sequence[File] = ()
     ) -> ApiResponse:
-        """Like `call`, but can attach a file, and also returns what the answer says about rate limits."""
+        """Like `call`, but can attach files, and also returns what the answer says about rate limits."""
         clock, budget = time.monotonic, self._everything
         left, headers = clock(), {"Authorization": f"Bot {self._token}"} if bot else {}
         if bot:
@@ -164,7 +166,7 @@ class Http:
                 raise SlowDown("the bot's own count of all calls", min(wait, self._limit.seconds), everywhere=True)
             budget.take(left, interim=False)
         try:
-            return await self._request(method, path, body, headers, file)
+            return await self._request(method, path, body, headers, files)
         except SlowDown as slow:
             if slow.everywhere:
                 budget.hold(clock() + slow.retry_after)
@@ -174,12 +176,12 @@ class Http:
                 budget.land(left, clock())
 
     async def _request(
-        self, method: str, path: str, body: Any, headers: dict[str, str], file: File | None
+        self, method: str, path: str, body: Any, headers: dict[str, str], files: Sequence[File]
     ) -> ApiResponse:
         if self._session is None:
             raise Unreachable("the connection to Discord is not open yet")
         what = f"{method} {_without_token(path)}"
-        content = {"data": _form(body, file)} if file else {"json": body}
+        content = {"data": _form(body, files)} if files else {"json": body}
         try:
             async with self._session.request(
                 method, self._base + path, headers=headers, proxy=self._proxy, **content
@@ -250,11 +252,18 @@ def _fields(errors: Any, path: str = "", depth: int = 10) -> Iterator[str]:
             yield f"{path}: {' '.join(codes)}"
 
 
-def _form(body: Any, file: File) -> aiohttp.FormData:
-    """A body with a file (docs.discord.com, Uploading Files)."""
+def _form(body: Any, files: Sequence[File]) -> aiohttp.FormData:
+    """A body with files (docs.discord.com, Uploading Files)."""
+    described = [
+        {"id": number, "filename": each.name, "description": each.description[:_DESCRIPTION]}
+        for number, each in enumerate(files)
+        if each.description
+    ]
     form = aiohttp.FormData()
+    body = body | {"attachments": described} if described else body
     form.add_field("payload_json", json.dumps(body), content_type="application/json")
-    form.add_field("files[0]", file.content, filename=file.name, content_type=_kind(file.name))
+    for number, each in enumerate(files):
+        form.add_field(f"files[{number}]", each.content, filename=each.name, content_type=_kind(each.name))
     return form
 
 

@@ -28,6 +28,7 @@ ORIGINAL = "@original"
 _TYPING_SECONDS = 5.0
 _MAX_TYPED = 10_000  # channels kept in memory
 _THREADS = (10, 11, 12)  # types of channels (docs.discord.com, Channel Types)
+_IN_ROW = 5  # buttons (docs.discord.com, Component Reference)
 T = TypeVar("T")
 _NONCE_LENGTH = 24  # in characters; Discord takes up to 25 (docs.discord.com, Create Message)
 
@@ -89,7 +90,7 @@ class Rest:
         nonce: str,
         reply_to: str = "",
         buttons: Sequence[Button] = (),
-        file: File | None = None,
+        files: Sequence[File] = (),
     ) -> Sent:
         """Post a message. Repeated within minutes with the same nonce, it remains one message with its first content.
 
@@ -106,7 +107,7 @@ class Rest:
             body["message_reference"] = {"message_id": reply_to, "fail_if_not_exists": False}
         if buttons:
             body["components"] = rows(buttons)
-        return _sent(await self._http.send("POST", f"/channels/{channel}/messages", body, file=file), content)
+        return _sent(await self._http.send("POST", f"/channels/{channel}/messages", body, files=files), content)
 
     async def edit(
         self, channel: str, message: str, content: str, buttons: Sequence[Button] = ()
@@ -145,7 +146,7 @@ class Rest:
         buttons: Sequence[Button] = (),
         *,
         ephemeral: bool = False,
-        file: File | None = None,
+        files: Sequence[File] = (),
     ) -> Sent:
         """Send a further message for an interaction. Webhooks have no nonce: an unclear failure may have posted it.
 
@@ -156,7 +157,7 @@ class Rest:
         body: dict[str, Any] = {"content": content, "flags": flags, "allowed_mentions": NOBODY}
         if buttons:
             body["components"] = rows(buttons)
-        return _sent(await self._http.send("POST", token.path, body, bot=False, file=file), content)
+        return _sent(await self._http.send("POST", token.path, body, bot=False, files=files), content)
 
     async def delete_response(self, token: Token, message: str) -> None:
         """Delete a message of an interaction."""
@@ -309,9 +310,9 @@ def nonce_of(name: str) -> str:
 
 
 def rows(buttons: Sequence[Button]) -> list[dict[str, Any]]:
-    """The buttons as one row; no row for no buttons (docs.discord.com, Component Reference)."""
+    """The buttons in rows of five at most; no row for no buttons (docs.discord.com, Component Reference)."""
     parts = [{"type": 2, "style": 2, "label": each.label, "custom_id": each.id} for each in buttons]
-    return [{"type": 1, "components": parts}] if parts else []
+    return [{"type": 1, "components": parts[at : at + _IN_ROW]} for at in range(0, len(parts), _IN_ROW)]
 
 
 def _sent(answer: ApiResponse, content: str) -> Sent:

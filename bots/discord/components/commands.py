@@ -41,8 +41,10 @@ class Suggested(StrEnum):
 
 # The option of commands that change a setting: where the setting applies.
 _SCOPE = "scope"
-# The options of `ask`: who sees the question and the answer, and which model answers.
+# The options of what asks: who sees the question and the answer, and, for `ask`, which model answers.
 _PRIVATE, _MODEL = "private", "model"
+# Commands that ask something.
+_ASKING = ("ask", "imagine")
 _SUGGESTED = {
     ("ask", _MODEL): Suggested.MODEL,
     ("model set", "name"): Suggested.MODEL,
@@ -54,7 +56,7 @@ _PERSONAL = ("set", "model set")
 # Commands that have an option of another command here: `/ask model:`.
 _AS_OPTION = ("with",)
 # What a person can use wherever they bring the app along: nothing that shows or changes what belongs to a place.
-_PORTABLE = frozenset({"ask", ASK, SUMMARISE})
+_PORTABLE = frozenset({"ask", "imagine", ASK, SUMMARISE})
 # Commands that make no sense where nobody else writes.
 _AMONG_OTHERS = frozenset({"catchup"})
 
@@ -214,6 +216,7 @@ def _options(command: Command) -> list[dict[str, Any]]:
     options = [_option(command, each) for each in command.arguments]
     if command.name == "ask":
         options.append(_option(command, Argument(_MODEL, "the model that answers this one question", required=False)))
+    if command.name in _ASKING:
         title = "Only you see the question and the answer"
         options.append({"type": _BOOLEAN, "name": _PRIVATE, "description": title, "required": False})
     # A reset forgets the history of exactly this place.

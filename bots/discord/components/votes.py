@@ -24,7 +24,7 @@ def thumbs(conversation: Conversation) -> tuple[Button, ...]:
 
 
 def buttons_below(page: Page, conversation: Conversation) -> tuple[Button, ...]:
-    """All buttons under a page of a reply in this conversation: at most four, in a row that has room for five."""
+    """All buttons under a page of a reply in this conversation: at most six, in two rows with room for five each."""
     return buttons_of(page.actions, conversation) + (thumbs(conversation) if page.thumbs else ())
 
 

@@ -40,7 +40,7 @@ from core.domain.conversation import Place
 from core.domain.errors import PlatformError, StoreError, UserError
 from core.domain.turn_id import TurnId
 from core.inbound.dispatcher import Dispatcher
-from core.inbound.menus import catch_up
+from core.inbound.menus import catch_up, picture
 
 log = logging.getLogger(__name__)
 
@@ -134,6 +134,9 @@ class Interactions:
             case "ask":
                 prompt, model, private = invocation.argument("prompt"), model_of(data), is_private(data)
                 return self._asking.ask(interaction, callback, place, prompt, model=model, private=private)
+            case "imagine":
+                text, private = invocation.argument("text"), is_private(data)
+                return self._asking.ask(interaction, callback, place, text, private=private, worded=picture)
             case "catchup":
                 return self._asking.ask(interaction, callback, place, "", private=True, worded=catch_up)
             case _:

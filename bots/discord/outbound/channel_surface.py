@@ -150,8 +150,8 @@ class ChannelSurface:
                     await self._rest.delete(channel, message)
             return
 
-    async def attach(self, name: str, content: bytes) -> str:
-        sent = await self._send("", (), File(name, content))
+    async def attach(self, name: str, content: bytes, description: str = "") -> str:
+        sent = await self._send("", (), (File(name, content, description),))
         self.note(sent.id)
         return sent.id
 
@@ -214,17 +214,17 @@ class ChannelSurface:
             await self._rest.unarchive(channel)
             return await self._rest.edit(channel, message, content, buttons)
 
-    async def _send(self, content: str, buttons: Sequence[Button], file: File | None = None) -> Sent:
+    async def _send(self, content: str, buttons: Sequence[Button], files: Sequence[File] = ()) -> Sent:
         # One nonce per page of an answer, whichever process posts it, so that Discord keeps a single message.
         nonce = nonce_of(f"{self._channel}/{self._seed}/{len(self._known)}")
         reply_to = self._page_before() if self._may_refer else ""
         try:
             return await self._rest.post(
-                self._channel, content, nonce=nonce, reply_to=reply_to, buttons=buttons, file=file
+                self._channel, content, nonce=nonce, reply_to=reply_to, buttons=buttons, files=files
             )
         except ReplyRefused:
             self._may_refer = False  # the reply's next pages would be refused as well
-            return await self._rest.post(self._channel, content, nonce=nonce, buttons=buttons, file=file)
+            return await self._rest.post(self._channel, content, nonce=nonce, buttons=buttons, files=files)
 
     def _page_before(self) -> str:
         """The message that the next one refers to: the page before it or, for the first, the question; "" for none."""

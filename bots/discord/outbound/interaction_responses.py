@@ -9,9 +9,10 @@ from bots.discord.api.http import Answered, TokenExpired
 from bots.discord.api.rest import Button, Rest
 from bots.discord.components.forms import dialog
 from bots.discord.dialect.markdown import small
-from bots.discord.outbound.responses import contents_of, file_of
-from core.commands.responses import Response, ResponseFile
+from bots.discord.outbound.responses import contents_of, files_of
+from core.commands.responses import Response
 from core.domain.errors import PlatformError, Rejected, SlowDown
+from core.domain.page import ReplyFile
 from core.domain.retry import retried
 from core.settings.parameters import Layer
 
@@ -36,13 +37,13 @@ async def show(callback: Callback, response: Response, scope: Layer | None = Non
     Returns False if another process acknowledged the command.
     """
     contents = await contents_of(response)
-    alone = file_of(response) if len(contents) == 1 else None
+    alone = files_of(response) if len(contents) == 1 else ()
     try:
         if response.form:
             await callback.open_form(dialog(response.form, scope))
             return True
         try:
-            await callback.show(contents[0], ephemeral=not response.public, file=alone)
+            await callback.show(contents[0], ephemeral=not response.public, files=alone)
         except Answered:
             raise
         except Rejected as error:
@@ -67,7 +68,7 @@ async def show_late(rest: Rest, callback: Callback, response: Response) -> None:
     """
     contents = await contents_of(response)
     # The deferred response is filled in without a file; the file comes with the messages that follow.
-    alone = not response.public and (len(contents) > 1 or not response.file)
+    alone = not response.public and (len(contents) > 1 or not response.files)
     first, others = (contents[0], contents[1:]) if alone else (_DONE, contents)
     try:
         await rest.edit_response(callback.token, first, ephemeral=True)
@@ -105,7 +106,7 @@ async def _share(callback: Callback, response: Response) -> None:
     contents = await contents_of(response)
     if len(contents) > SHARED_MESSAGES:
         contents = (*contents[: SHARED_MESSAGES - 1], small(IN_FILE))
-        response = replace(response, file=ResponseFile(SHARED_FILE, response.text.encode("utf-8", "replace")))
+        response = replace(response, files=(ReplyFile(SHARED_FILE, response.text.encode("utf-8", "replace")),))
     try:
         if await _follow_up(callback, contents, response):
             await callback.follow_up(small(HIDDEN), ephemeral=True)
@@ -117,20 +118,20 @@ async def _share(callback: Callback, response: Response) -> None:
 async def _follow_up(
     callback: Callback, contents: Sequence[str], response: Response, buttons: tuple[Button, ...] = ()
 ) -> bool:
-    """Send further messages; the last one has the file and the buttons. Returns whether only the person sees them."""
+    """Send further messages; the last one has the files and the buttons. Returns whether only the person sees them."""
     hidden = False
     for index, content in enumerate(contents):
         last = index == len(contents) - 1
-        file = file_of(response) if last else None
+        files = files_of(response) if last else ()
         below = buttons if last else ()
 
         async def send() -> bool:
-            return await callback.follow_up(content, ephemeral=not response.public, file=file, buttons=below)  # noqa: B023
+            return await callback.follow_up(content, ephemeral=not response.public, files=files, buttons=below)  # noqa: B023
 
         try:
             hidden = await retried(send, _PAUSES, on=SlowDown)
         except Rejected as error:
-            if not file:
+            if not files:
                 raise
             log.warning("Discord refused a file: %s", error)
             await callback.follow_up(TOO_LARGE, ephemeral=True)

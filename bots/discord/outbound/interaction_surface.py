@@ -101,14 +101,14 @@ class InteractionSurface:
         await self._aim_elsewhere()
         await self._channel_surface.delete(message)
 
-    async def attach(self, name: str, content: bytes) -> str:
+    async def attach(self, name: str, content: bytes, description: str = "") -> str:
         if self._live():
             try:
-                return self._posted(await self._follow_up("", (), File(name, content))).id
+                return self._posted(await self._follow_up("", (), (File(name, content, description),))).id
             except TokenExpired as error:
                 self._lose_token(error)
         await self._aim_elsewhere()
-        return await self._channel_surface.attach(name, content)
+        return await self._channel_surface.attach(name, content, description)
 
     async def status(self, status: QuestionStatus) -> None:
         """Show the place in the queue. The deferred response already shows that the bot is working."""
@@ -161,10 +161,10 @@ class InteractionSurface:
         private = self._address.private
         return await self._rest.edit_response(self._token, content, message, buttons, ephemeral=private)
 
-    async def _follow_up(self, content: str, buttons: tuple[Button, ...], file: File | None = None) -> Sent:
+    async def _follow_up(self, content: str, buttons: tuple[Button, ...], files: tuple[File, ...] = ()) -> Sent:
         """Send a further message. Webhooks have no nonce: we first look for an attempt that may have arrived."""
         if self._unclear and (arrived := await self._arrived(*self._unclear)):
-            sent = Sent(arrived, "") if file else await self._edit(content, arrived, buttons)
+            sent = Sent(arrived, "") if files else await self._edit(content, arrived, buttons)
             self._unclear = None
             return sent
         if self._left is not None:
@@ -172,9 +172,11 @@ class InteractionSurface:
                 raise Forbidden("the interaction has no followups left")
             self._left -= 1
         try:
-            sent = await self._rest.follow_up(self._token, content, buttons, ephemeral=self._address.private, file=file)
+            sent = await self._rest.follow_up(
+                self._token, content, buttons, ephemeral=self._address.private, files=files
+            )
         except Unreachable:
-            self._unclear = content, file.name if file else ""
+            self._unclear = content, files[0].name if files else ""
             raise
         self._unclear = None
         return sent

@@ -45,7 +45,7 @@ class Responses:
         A file goes to the person alone, because it may hold what they asked in private.
         """
         try:
-            if response.file is not None and not response.public and not direct(message):
+            if response.files and not response.public and not direct(message):
                 response = await self._alone(str(message.author.id), response)
             await self._show(str(message.channel.id), str(message.id), response)
         except PlatformError as error:
@@ -78,13 +78,13 @@ class Responses:
 
     async def _post(self, channel: str, content: str, reply_to: str, response: Response | None) -> None:
         buttons = (opener(response.form),) if response and response.form else ()
-        file = file_of(response) if response else None
+        files = files_of(response) if response else ()
         nonce = secrets.token_hex(8)  # the same for every attempt, so that the message appears once
         await patiently(
-            lambda: self._rest.post(channel, content, nonce=nonce, reply_to=reply_to, buttons=buttons, file=file)
+            lambda: self._rest.post(channel, content, nonce=nonce, reply_to=reply_to, buttons=buttons, files=files)
         )
 
 
-def file_of(response: Response) -> File | None:
-    """The file that belongs to a response."""
-    return File(response.file.name, response.file.content) if response.file else None
+def files_of(response: Response) -> tuple[File, ...]:
+    """The files that belong to a response."""
+    return tuple(File(each.name, each.content, each.description) for each in response.files)

@@ -234,7 +234,7 @@ class Messages:
             number = self._world.new_id()
             self._world.files[number] = file.data
             url = f"{self.files_url}/attachments/{message.channel}/{number}/{file.name}"
-            stored.append(DiscordAttachment(number, file.name, file.kind, len(file.data), url))
+            stored.append(DiscordAttachment(number, file.name, file.kind, len(file.data), url, file.description))
         return tuple(stored)
 
     def _tell(self, event: str, message: DiscordMessage) -> None:

@@ -6,8 +6,8 @@ import mimetypes
 import socket
 import struct
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from aiohttp import BodyPartReader, web
@@ -19,6 +19,7 @@ from bots.sandbox.discord.validation import MAX_FILE, ApiError, invalid
 from bots.sandbox.discord.values import DiscordCall, DiscordUpload, Json
 
 PREFIX = "/api/v10"
+MAX_DESCRIPTION = 1024  # characters (resources/message#attachment-object)
 CLOUDFLARE = "<!doctype html><html><head><title>Access denied</title></head><body>error code: 1015</body></html>"
 
 
@@ -198,7 +199,21 @@ async def _read(request: web.Request) -> tuple[Any, tuple[DiscordUpload, ...]]:
             files.append(DiscordUpload(name, data, mimetypes.guess_type(name)[0] or "application/octet-stream"))
     if any(len(file.data) > MAX_FILE for file in files):
         raise ApiError(40005)
-    return body, tuple(files)
+    return body, tuple(_described(body, files))
+
+
+def _described(body: Any, files: Iterable[DiscordUpload]) -> Iterator[DiscordUpload]:
+    """The files with the descriptions that the body gives them (reference#uploading-files)."""
+    found = body.get("attachments") if isinstance(body, dict) else None
+    named = {each.get("id"): each for each in found if isinstance(each, dict)} if isinstance(found, list) else {}
+    for number, file in enumerate(files):
+        about = named.get(number) or named.get(str(number)) or {}
+        description = str(about.get("description") or "")
+        if len(description) > MAX_DESCRIPTION:
+            raise invalid(
+                f"attachments.{number}.description", "BASE_TYPE_MAX_LENGTH", "Must be 1024 or fewer in length."
+            )
+        yield replace(file, description=description)
 
 
 def _decode(raw: bytes) -> Any:

@@ -156,11 +156,12 @@ class DiscordChannel:
 
 @dataclass(frozen=True, slots=True)
 class DiscordUpload:
-    """A file that a person attaches."""
+    """A file that is attached. `description`: what a picture shows."""
 
     name: str
     data: bytes
     kind: str = "application/octet-stream"
+    description: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +173,7 @@ class DiscordAttachment:
     kind: str
     size: int
     url: str
+    description: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -183,6 +183,7 @@ class DiscordWire:
             "url": file.url,
             "proxy_url": file.url,
             "content_type": file.kind,
+            **({"description": file.description} if file.description else {}),
         }
 
     def reveals(self, message: DiscordMessage) -> bool:

@@ -15,6 +15,7 @@ from multidict import CIMultiDict
 from bots.sandbox.hold import Hold
 from bots.sandbox.nebula.fake_model import MODELS, FakeModel, fake_answer, fake_thought, tokens
 from bots.sandbox.nebula.faults import ModelAnswer, NebulaFault, Received, Thought
+from bots.sandbox.nebula.pictures import FakePainter
 from bots.sandbox.nebula.writer import Between, Cut, Writer, deltas
 from core.domain.chat import ChatMessage, Picture
 
@@ -63,12 +64,14 @@ class NebulaServer:
         # refuses requests in its own words: returns a response, or None to answer
         self.refuse: Callable[[Received], web.Response | None] = lambda received: None
         self._connections: set[object] = set()
+        self.painter = FakePainter(self._locked, self._changed.set)
 
     async def __aenter__(self) -> Self:
         app = web.Application(client_max_size=MAX_BODY_BYTES)
         app.router.add_post("/v1/chat/completions", self._chat)
         app.router.add_get("/v1/models", self._served_models)
         app.router.add_get("/api/v1/serverless/models", self._catalog)
+        app.router.add_post("/api/v1/images/generation", self.painter.draw)
         # cancelling handlers shows at once that a client hung up, even while nothing is being written
         self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1, access_log=None)
         await self._runner.setup()

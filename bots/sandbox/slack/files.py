@@ -1,5 +1,6 @@
 """Files: upload in three steps, and download with the bot's token."""
 
+import mimetypes
 from dataclasses import replace
 
 from aiohttp import web
@@ -12,6 +13,9 @@ from bots.sandbox.slack.values import Json, SlackFile, SlackMessage
 from bots.sandbox.slack.wire import file_json
 
 LOGIN_PAGE = "<!DOCTYPE html><html><head><title>Sign in | Slack</title></head><body>Sign in</body></html>"
+
+MAX_ALT_TEXT = 1000  # characters (docs.slack.dev/reference/methods/files.getUploadURLExternal)
+UNKNOWN_KIND = "application/octet-stream"
 
 
 class Files:
@@ -66,7 +70,10 @@ class Files:
         self._ws.require("files:write")
         if not args.number("length", 0):
             raise SlackRefusal("invalid_arguments", "missing required field: length")
-        file = SlackFile(args.needed("filename"), b"", id=self._ws.new_id("F"), user=self._ws.bot_user)
+        if len(alt := args.text("alt_txt")) > MAX_ALT_TEXT:
+            raise SlackRefusal("invalid_arguments", "alt_txt is too long")
+        name, kind = args.needed("filename"), mimetypes.guess_type(args.needed("filename"))[0]
+        file = SlackFile(name, b"", kind or UNKNOWN_KIND, self._ws.new_id("F"), self._ws.bot_user, alt)
         self._started[file.id] = file
         return {"upload_url": f"{self.base}/upload/{file.id}", "file_id": file.id}
 

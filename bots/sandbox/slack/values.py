@@ -34,7 +34,7 @@ class SlackChannel:
 
 @dataclass(frozen=True, slots=True)
 class SlackFile:
-    """A file; `data` is its content.
+    """A file; `data` is its content. `alt`: what a picture shows.
 
     `size`: what Slack says of it, None for the truth. `stub`: another workspace shares it, and Slack describes it only
     when asked (docs.slack.dev/reference/objects/file-object, check_file_info). `elsewhere`: it was only linked, and is
@@ -46,6 +46,7 @@ class SlackFile:
     mimetype: str = "application/octet-stream"
     id: str = ""
     user: str = ""
+    alt: str = ""
     size: int | None = None
     stub: bool = False
     elsewhere: str = ""

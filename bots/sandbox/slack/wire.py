@@ -86,6 +86,7 @@ def file_json(file: SlackFile, base: str, *, asked: bool = False) -> Json:
         "is_external": False,
         "url_private": url,
         "url_private_download": url,
+        **({"alt_txt": file.alt} if file.alt else {}),
     }
 
 

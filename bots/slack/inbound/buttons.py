@@ -15,6 +15,7 @@ from bots.slack.components import blocks, buttons, forms, reasons
 from bots.slack.inbound.payloads import Click, Json, Person, click, place, string, submission
 from bots.slack.inbound.tasks import TaskSupervisor
 from bots.slack.outbound import responses
+from bots.slack.outbound.private_file import FileSharer
 from core.commands.responses import Response
 from core.domain.conversation import Author, Conversation, Place
 from core.domain.errors import PlatformError
@@ -42,8 +43,10 @@ class ButtonPresses:
         capabilities: Capabilities,
         people: People,
         tasks: TaskSupervisor,
+        share_file: FileSharer,
         patience: Patience,
     ) -> None:
+        self._share_file = share_file
         self._dispatcher, self._me, self._web, self._capabilities = dispatcher, me, web, capabilities
         self._people, self._tasks, self._patience = people, tasks, patience
 
@@ -95,7 +98,7 @@ class ButtonPresses:
         rights = partial(self._people.rights, press.author.id, press.place)
         response = await self._dispatcher.pressed(action, press, rights)
         if not (action is Action.SHARE and response and response.public):
-            return response
+            return response and await self._share_file(response, press.place, press.author.id)
         # where the question was asked, wherever its answer appeared
         thread = conversation.scope.removeprefix(conversation.channel_scope).strip("/")
         if not await responses.share(self._web, self._capabilities, click.response_url, response, thread):

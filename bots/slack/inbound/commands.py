@@ -148,7 +148,7 @@ class Commands:
         prompt, private = privately(wanted.text)
         if not prompt:
             return EMPTY
-        question = replace(question, text=prompt, model=wanted.model)
+        question = replace(wanted.of(question), text=prompt)
         if private:
             return await ask_privately(self._dispatcher, self._people, question, address)
         if await self._people.absent(place.channel):

@@ -121,12 +121,12 @@ class EphemeralSurface:
         await self._open()
         await self._direct.delete(message)
 
-    async def attach(self, name: str, content: bytes) -> str:
+    async def attach(self, name: str, content: bytes, description: str = "") -> str:
         """Send the file in the person's direct messages: where they asked, others would see it."""
         if not self._capabilities.granted("im:write"):
             raise Forbidden("missing_scope: im:write")
         await self._open()
-        file = await self._direct.attach(name, content)
+        file = await self._direct.attach(name, content, description)
         if self._lives() and self._texts:
             with suppress(PlatformError):
                 await self._send(Page("", foot=DIRECTLY))

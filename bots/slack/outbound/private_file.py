@@ -27,24 +27,25 @@ async def share_privately(
 ) -> Response:
     """Share the file, if there is one, in the person's direct messages and never where others see it; the returned
     response says whether that worked."""
-    if response.file is None:
+    if not response.files:
         return response
     channel, thread, note = place.channel, place.thread, ""
-    upload = Upload(web, response.file.name, response.file.content)
+    uploads = [Upload(web, each.name, each.content, each.description) for each in response.files]
 
     async def send() -> None:
         to, below = channel, thread
         if not place.direct:
             opened = await web.call(web.client.conversations_open(users=person))
             to, below = str(opened["channel"]["id"]), ""
-        await upload.share(to, below)
+        for upload in uploads:
+            await upload.share(to, below)
 
     try:
         if not (place.direct or capabilities.granted("im:write")):
-            return replace(response, text=NO_SCOPE, file=None)
+            return replace(response, text=NO_SCOPE, files=())
         await patiently(send)
         note = "" if place.direct else DIRECTLY
     except PlatformError as error:
         log.warning("Slack: could not send a file: %s: %s", type(error).__name__, error)
         note = NOT_SENT
-    return replace(response, text="\n\n".join(filter(None, (response.text, note))), file=None)
+    return replace(response, text="\n\n".join(filter(None, (response.text, note))), files=())

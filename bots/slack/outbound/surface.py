@@ -208,9 +208,9 @@ class SlackSurface:
             return code_of(error)
         return ""
 
-    async def attach(self, name: str, content: bytes) -> str:
+    async def attach(self, name: str, content: bytes, description: str = "") -> str:
         """Show a file below the reply and return the file's id, as Slack reports no message. Raises PlatformError."""
-        self._upload = self._upload or Upload(self._web, name, content)
+        self._upload = self._upload or Upload(self._web, name, content, description)
         return _FILE_PREFIX + await self._upload.share(self._channel, self._thread)
 
     async def status(self, question_status: QuestionStatus) -> None:

@@ -10,6 +10,7 @@ log = logging.getLogger(__name__)
 
 # Attempts with temporary failures before we give up.
 _MAX_ATTEMPTS = 3
+_ALT_CHARACTERS = 1000  # of `alt_txt` (docs.slack.dev/reference/methods/files.getUploadURLExternal)
 
 
 class Upload:
@@ -18,8 +19,9 @@ class Upload:
     docs.slack.dev/messaging/working-with-files: files.getUploadURLExternal, the upload, files.completeUploadExternal.
     """
 
-    def __init__(self, web: Web, name: str, content: bytes) -> None:
-        self._web, self._name, self._content = web, name, content
+    def __init__(self, web: Web, name: str, content: bytes, description: str = "") -> None:
+        """`description`: what a picture shows, for people who can't see it."""
+        self._web, self._name, self._content, self._description = web, name, content, description[:_ALT_CHARACTERS]
         self._file = ""  # Slack's id, once the content has been uploaded
         self._failures = 0
         self._unconfirmed = False  # the last step was sent, but got no response
@@ -41,7 +43,9 @@ class Upload:
 
     async def _upload(self) -> str:
         begun = await self._web.call(
-            self._web.client.files_getUploadURLExternal(filename=self._name, length=len(self._content))
+            self._web.client.files_getUploadURLExternal(
+                filename=self._name, length=len(self._content), alt_txt=self._description or None
+            )
         )
         await self._web.upload(str(begun["upload_url"]), self._content)
         return str(begun["file_id"])

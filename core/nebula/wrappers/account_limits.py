@@ -155,7 +155,8 @@ class AccountRateLimits:
 
     def _estimate(self, request: ChatRequest) -> int:
         prompt = sum(self._estimator.count(request.model, message.content) for message in request.messages)
-        return prompt + PICTURE_TOKENS * request.pictures + (request.max_tokens or DEFAULT_OUTPUT_TOKENS)
+        output = DEFAULT_OUTPUT_TOKENS if request.max_tokens is None else request.max_tokens
+        return prompt + PICTURE_TOKENS * request.pictures + output
 
 
 def _refusal(limit: QuotaLimit | None, wait: float) -> RateLimited:

@@ -5,9 +5,9 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass
 
-from core.domain.chat import Beat, Catalog, ChatRequest, Completion, Delta
+from core.domain.chat import Beat, Catalog, ChatRequest, Completion, Delta, ImageRequest, ImageResult
 from core.domain.errors import BrokenStream, ModelError, ModelTimeout, RateLimited, ServerTrouble, Unavailable
-from core.domain.ports import ChatModel
+from core.domain.ports import Model
 from core.nebula.catalog import api_name
 from core.nebula.wrappers.circuit_breaker import CircuitBreaker
 
@@ -58,9 +58,9 @@ class _Call:
 
 
 class BreakingModel:
-    """A ChatModel that asks a model only while its breaker permits that, and reports the outcome to the breaker."""
+    """A model that asks a model only while its breaker permits that, and reports the outcome to the breaker."""
 
-    def __init__(self, model: ChatModel, breakers: Breakers) -> None:
+    def __init__(self, model: Model, breakers: Breakers) -> None:
         self._model, self._breakers = model, breakers
 
     def stream(
@@ -76,6 +76,13 @@ class BreakingModel:
             call.begin()
             return completion
 
+    async def imagine(self, request: ImageRequest) -> ImageResult:
+        """Return a picture. Raises the same errors as `stream`."""
+        async with self._permitted(request) as call:
+            picture = await self._model.imagine(request)
+            call.begin()
+            return picture
+
     async def catalog(self) -> Catalog:
         """Return the models on offer, from the cache. Never raises."""
         return await self._model.catalog()
@@ -87,7 +94,7 @@ class BreakingModel:
                 yield delta
 
     @asynccontextmanager
-    async def _permitted(self, request: ChatRequest) -> AsyncIterator[_Call]:
+    async def _permitted(self, request: ChatRequest | ImageRequest) -> AsyncIterator[_Call]:
         breaker = self._breakers.of(api_name(request.model))
         permit = breaker.enter(_now())
         if permit is None:

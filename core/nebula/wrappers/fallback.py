@@ -6,9 +6,9 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import replace
 
-from core.domain.chat import Beat, Catalog, ChatRequest, Completion, Delta
+from core.domain.chat import Beat, Catalog, ChatRequest, Completion, Delta, ImageRequest, ImageResult
 from core.domain.errors import CantSee, ContextTooLong, ModelError, NoAnswer, RateLimited, Unavailable, UnknownModel
-from core.domain.ports import ChatModel
+from core.domain.ports import Model
 from core.nebula.catalog import api_name
 from core.nebula.wrappers.breaking import OUTAGE_ERRORS
 
@@ -21,10 +21,10 @@ _PRIMARY_SHARE = 0.75
 
 
 class FallbackModel:
-    """A ChatModel that has a second one. It gives every request its deadline, but for one without a stream that has its
+    """A model that has a second one. It gives every request its deadline, but for one without a stream that has its
     own."""
 
-    def __init__(self, first: ChatModel, last: ChatModel, *, fallback: str = "", deadline: float = 120.0) -> None:
+    def __init__(self, first: Model, last: Model, *, fallback: str = "", deadline: float = 120.0) -> None:
         """`first` answers requests that have a fallback; `last` answers for the fallback, and requests that have none.
 
         `fallback`: the name of the second model; "" for none. `deadline`: seconds until the first token, all attempts
@@ -54,6 +54,10 @@ class FallbackModel:
             if not _may_help(error):
                 raise
             return await self._last.complete(in_time(self._second(request, error)))
+
+    async def imagine(self, request: ImageRequest) -> ImageResult:
+        """Return a picture of the requested model: the fallback writes. Raises ModelError."""
+        return await self._last.imagine(replace(request, deadline=self._after(self._deadline)))
 
     async def catalog(self) -> Catalog:
         """Return the models on offer, from the cache. Never raises."""

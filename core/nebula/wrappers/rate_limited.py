@@ -5,9 +5,9 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass
 
-from core.domain.chat import Beat, Catalog, ChatRequest, Completion, Delta, Usage
+from core.domain.chat import Beat, Catalog, ChatRequest, Completion, Delta, ImageRequest, ImageResult, Usage
 from core.domain.errors import ModelError, ModelTimeout, RateLimited, Unavailable
-from core.domain.ports import ChatModel
+from core.domain.ports import Model
 from core.nebula.catalog import api_name
 from core.nebula.wrappers.account_limits import AccountRateLimits, Reservation
 
@@ -25,11 +25,11 @@ class _Cost:
 
 
 class RateLimitedModel:
-    """A ChatModel whose requests wait for capacity, until their deadline at most."""
+    """A model whose requests wait for capacity, until their deadline at most."""
 
     def __init__(
         self,
-        model: ChatModel,
+        model: Model,
         account: AccountRateLimits,
         *,
         before_wait: Callable[[str], None] | None = None,
@@ -53,6 +53,13 @@ class RateLimitedModel:
             completion = await self._model.complete(request)
             cost.record(completion.usage)
             return completion
+
+    async def imagine(self, request: ImageRequest) -> ImageResult:
+        """Return a picture: it counts as one request and no tokens, since nobody says how many it costs. Raises the
+        same errors as `stream`."""
+        counted = ChatRequest(request.model, (), max_tokens=0, deadline=request.deadline)
+        async with self._counted(counted):
+            return await self._model.imagine(request)
 
     async def catalog(self) -> Catalog:
         """Return the models on offer, from the cache. Never raises."""

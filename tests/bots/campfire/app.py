@@ -91,7 +91,7 @@ class CampfireSurface:
     async def delete(self, message: str) -> None:
         pass
 
-    async def attach(self, name: str, content: bytes) -> str:
+    async def attach(self, name: str, content: bytes, description: str = "") -> str:
         raise Rejected("there are no files here")
 
     async def status(self, status: QuestionStatus) -> None:

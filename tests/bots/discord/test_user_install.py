@@ -171,6 +171,15 @@ async def test_where_discord_hides_it_the_person_is_told(here: DiscordRoom) -> N
     assert all(each.ephemeral_for for each in pressed.followups)
 
 
+async def test_a_picture_is_for_the_person_alone(here: DiscordRoom) -> None:
+    """It works like a question, and the file is as private as the reply."""
+    shown = await here.slash("ann", ABROAD, "imagine", text="a cat")
+    await here.until(lambda: any(each.attachments for each in shown.messages))
+    await here.bot.runner.idle()
+    assert len(shown.messages) == 2
+    assert {each.ephemeral_for for each in shown.messages} == {here.people["ann"].id}
+
+
 async def test_only_what_belongs_to_no_place_is_offered(here: DiscordRoom) -> None:
     """Neither settings nor anything else of a place, and nothing to those who did not add the app."""
     await answered(here, ABROAD)
@@ -180,7 +189,7 @@ async def test_only_what_belongs_to_no_place_is_offered(here: DiscordRoom) -> No
     with pytest.raises(DiscordRefuses):
         await here.discord.slash(here.people["bob"], here.place(ABROAD), "ask", {"prompt": "me too?"})
     portable = {each["name"] for each in here.discord.commands.registered if 1 in each["integration_types"]}
-    assert portable == {"ask", ASK, SUMMARISE}
+    assert portable == {"ask", "imagine", ASK, SUMMARISE}
 
 
 async def test_a_forged_command_abroad_is_refused(here: DiscordRoom) -> None:

@@ -6,7 +6,8 @@ from bots.sandbox.slack import faults
 from bots.slack.manifest import SCOPES
 from bots.slack.outbound.private_file import DIRECTLY, NO_SCOPE, NOT_SENT
 from core.commands.registry import Invocation
-from core.commands.responses import Response, ResponseFile, RightsOf
+from core.commands.responses import Response, RightsOf
+from core.domain.page import ReplyFile
 from core.inbound.dispatcher import Dispatcher
 from tests.bots.slack.harness import SlackRoom, slack_room
 
@@ -21,7 +22,7 @@ class Giver(Dispatcher):
         self.__dict__.update(dispatcher.__dict__)
 
     async def invoked(self, invocation: Invocation, rights: RightsOf) -> Response:
-        return Response("Here it is.", file=ResponseFile("export.json", b"{}"))
+        return Response("Here it is.", files=(ReplyFile("export.json", b"{}"),))
 
 
 async def given(room: SlackRoom, slash: bool) -> str:

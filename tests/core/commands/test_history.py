@@ -105,11 +105,11 @@ async def test_export_contains_all_stored_exchanges(bot: Process) -> None:
     await talk(bot)
     mine = await used(bot, "export me")
     everything = await used(bot, "export all", Rights.CHANNEL)
-    assert mine.file
-    assert everything.file
-    lines = [json.loads(line) for line in mine.file.content.splitlines()]
+    assert mine.files
+    assert everything.files
+    lines = [json.loads(line) for line in mine.files[0].content.splitlines()]
     assert [line["question"] for line in lines] == ["of Ann", "of Ann in a thread", "secret"]
-    assert [json.loads(line)["question"] for line in everything.file.content.splitlines()] == [
+    assert [json.loads(line)["question"] for line in everything.files[0].content.splitlines()] == [
         *("of Ann", "of Bob"),
         "of Ann in a thread",
         "secret",

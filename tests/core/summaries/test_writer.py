@@ -450,8 +450,8 @@ async def test_export_has_the_summary_for_those_who_get_all_of_it(redis_client: 
         await settle(bot)
         mine = await bot.say("!export me")
         assert mine
-        assert mine.file
-        last = json.loads(mine.file.content.splitlines()[-1])
+        assert mine.files
+        last = json.loads(mine.files[0].content.splitlines()[-1])
         assert last["conversation"] == ROOM.name
         assert "fact-0" in last["summary"]
         assert last["questions"] == (await stored(bot)).count
@@ -463,5 +463,5 @@ async def test_export_has_the_summary_for_those_who_get_all_of_it(redis_client: 
         for whose, lines in (("me", 0), ("all", 1)):
             found = await bot.say(f"!export {whose}")
             assert found
-            assert found.file
-            assert found.file.content.count(b'"summary": ') == lines
+            assert found.files
+            assert found.files[0].content.count(b'"summary": ') == lines

@@ -13,7 +13,7 @@ from bots.sandbox.nebula.faults import NebulaFault
 from bots.sandbox.nebula.server import NebulaServer
 from core.domain.chat import ChatMessage, ChatRequest, Delta
 from core.domain.errors import ModelError
-from core.domain.ports import ChatModel
+from core.domain.ports import ChatModel, Model
 from core.nebula.client import Nebula
 from core.nebula.wrappers.account_limits import AccountRateLimits, Tier
 from core.nebula.wrappers.breaking import Breakers
@@ -42,7 +42,7 @@ async def wrapped_model(
     retries: int = 1,
     breakers: Breakers | None = None,
     **settings: Any,
-) -> AsyncIterator[ChatModel]:
+) -> AsyncIterator[Model]:
     """The model of one process, with its own connection to Redis. `settings`: names without their `nebula_`."""
     config = Config(**{f"nebula_{name}": value for name, value in settings.items()})
     async with connection(redis_url) as redis:

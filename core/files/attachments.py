@@ -3,20 +3,22 @@
 import asyncio
 import logging
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from core.domain.chat import Picture
 from core.domain.conversation import Attachment
 from core.domain.errors import Forbidden, Gone, PlatformError, Rejected, TooLong
+from core.domain.question import Question
 from core.domain.surroundings import Surroundings
 from core.files.found import FileText, Unread, file_name
 from core.files.kinds import Trouble
 from core.files.reader import FileReader
-from core.store.turns import Turn
-from core.turns.surfaces import Surfaces
 
 log = logging.getLogger(__name__)
+
+Fetch = Callable[[str, Attachment, int], Awaitable[bytes]]
+"""The content of a file on a platform, at most so many bytes of it. Raises PlatformError."""
 
 MOST_FILES = 10  # of a question; Discord's and Slack's own clients send no more
 MOST_PICTURES = 4
@@ -101,26 +103,25 @@ NOTHING_ATTACHED = Attached()
 class AttachmentReader:
     """Fetches files from their platform and reads them."""
 
-    def __init__(self, surfaces: Surfaces, reader: FileReader, bounds: FileBounds | None = None) -> None:
-        self._surfaces, self._reader = surfaces, reader
+    def __init__(self, fetch: Fetch, reader: FileReader, bounds: FileBounds | None = None) -> None:
+        self._fetch, self._reader = fetch, reader
         self._bounds = bounds or FileBounds()
         self._slots = asyncio.Semaphore(AT_ONCE)
 
-    async def of(self, turn: Turn) -> Attached:
-        """The files of the turn's question; never raises."""
-        return await self._read(turn, turn.question.attachments)
+    async def of(self, question: Question) -> Attached:
+        """The files of a question; never raises."""
+        return await self._read(question, question.attachments)
 
-    async def of_room(self, turn: Turn, around: Surroundings) -> Attached:
+    async def of_room(self, question: Question, around: Surroundings) -> Attached:
         """The newest files of the messages that the question refers to, and of all around it if it speaks of files."""
-        question = turn.question
         said = list(around.referred)
         if _ABOUT_FILES.search(question.text):
             said = [*around.messages, *said]
         own = {each.identity for each in question.attachments}
         found = {file.identity: file for each in said for file in each.files if file.identity not in own}
-        return await self._read(turn, tuple(found.values())[-MOST_OF_ROOM:])
+        return await self._read(question, tuple(found.values())[-MOST_OF_ROOM:])
 
-    async def _read(self, turn: Turn, attachments: Sequence[Attachment]) -> Attached:
+    async def _read(self, question: Question, attachments: Sequence[Attachment]) -> Attached:
         """What is in these files. As many are fetched side by side as may all be as large as one file may be."""
         if not attachments:
             return NOTHING_ATTACHED
@@ -136,10 +137,10 @@ class AttachmentReader:
                     most = min(self._bounds.file, left)
                     async with asyncio.TaskGroup() as group:
                         for place in side_by_side:
-                            group.create_task(self._one(turn, attachments[place], place, most, found, sizes))
+                            group.create_task(self._one(question, attachments[place], place, most, found, sizes))
                     left -= sum(sizes.get(place, 0) for place in side_by_side)
         except TimeoutError:
-            log.info("turn %s: not all of its files could be fetched in time", turn.question.id)
+            log.info("turn %s: not all of its files could be fetched in time", question.id)
             waiting = [place for place in range(min(MOST_FILES, len(attachments))) if place not in found]
             found |= {place: _unread(attachments[place], Trouble.UNREACHABLE) for place in waiting}
         files = [found.get(place) or _unread(each, Trouble.MANY) for place, each in enumerate(attachments)]
@@ -148,7 +149,7 @@ class AttachmentReader:
 
     async def _one(
         self,
-        turn: Turn,
+        question: Question,
         attachment: Attachment,
         place: int,
         most: int,
@@ -161,15 +162,15 @@ class AttachmentReader:
             try:
                 if attachment.size > most:
                     raise TooLong(f"{attachment.size} bytes")
-                content = await self._surfaces.fetch(turn.question.place.platform, attachment, most)
+                content = await self._fetch(question.place.platform, attachment, most)
                 sizes[place] = len(content)
                 found[place] = await self._reader.read(attachment.name, content, attachment.kind)
             except PlatformError as error:
-                log.info("turn %s: can't fetch a file: %s: %s", turn.question.id, type(error).__name__, error)
+                log.info("turn %s: can't fetch a file: %s: %s", question.id, type(error).__name__, error)
                 small = isinstance(error, TooLong) and most < self._bounds.file and attachment.size <= self._bounds.file
                 found[place] = _unread(attachment, Trouble.MANY if small else _trouble(error))
             except Exception:
-                log.exception("turn %s: reading a file failed", turn.question.id)
+                log.exception("turn %s: reading a file failed", question.id)
                 found[place] = _unread(attachment, Trouble.BUSY)
 
 

@@ -7,7 +7,7 @@ import httpx
 from httpx_aiohttp import HttpxAiohttpClient
 
 from bots.sandbox.nebula.server import NebulaServer
-from core.nebula import private_api
+from core.nebula.http import private_api
 
 
 async def test_the_connection_is_found_and_the_body_can_be_closed(server: NebulaServer) -> None:

@@ -1,0 +1,1 @@
+"""Bodies of HTTP responses: read in time, bounded, and in no encoding."""

@@ -1,0 +1,120 @@
+"""Pictures as turns: taken over, stopped, asked again, in line with other questions, and never merged with them."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+from redis.asyncio import Redis
+
+from bots.sandbox.hold import Hold
+from bots.sandbox.nebula.faults import NebulaFault
+from bots.sandbox.nebula.pictures import png
+from bots.sandbox.nebula.server import NebulaServer
+from core.domain.errors import Rejected
+from core.domain.options import Switch
+from core.reply.layout import NO_PICTURE
+from core.turns.drawing import file_name
+from tests.core.core_harness import Process, Rooms, eventually, process
+
+
+async def idle(bot: Process) -> None:
+    await bot.runner.idle()
+
+
+async def test_another_process_draws_it(redis_client: Redis) -> None:
+    """A process stops while a picture is drawn: the next one asks for it again, and shows it once."""
+    rooms = Rooms()
+    async with NebulaServer() as server:
+        server.painter.fault(NebulaFault(hold=Hold()))
+        async with process(redis_client, server, rooms=rooms, drain=0) as bot:
+            question = bot.question("a cat", draws=True)
+            await bot.inbox.accept(question)
+            await server.until(lambda: len(server.painter.requests) == 1)
+        assert server.requests == ()
+        async with process(redis_client, server, rooms=rooms) as bot:
+            room = rooms.rooms[question.message]
+            await eventually(lambda: bool(room.files))
+            await idle(bot)
+            assert list(room.files.values()) == [png("a cat")]
+            assert [page.head for page in room.messages.values()] == ["a cat"]
+
+
+async def test_pictures_wait_in_line(redis_client: Redis) -> None:
+    """One answer of a lane comes after the other, whether it is a picture or a text; with `merge` too."""
+    async with NebulaServer() as server, process(redis_client, server, reply_overlap="merge") as bot:
+        held = Hold()
+        server.painter.fault(NebulaFault(hold=held))
+        first, second = bot.question("a cat", draws=True), bot.question("a dog", draws=True)
+        third = bot.question("and a word")
+        for each in (first, second, third):
+            await bot.inbox.accept(each)
+        await server.until(lambda: len(server.painter.requests) == 1)
+        before = len(server.requests)
+        held.release()
+        await bot.settled(third)
+        assert [each.prompt for each in server.painter.requests] == ["a cat", "a dog"]
+        assert (before, len(server.requests)) == (0, 1)
+        assert server.requests[0].messages[-1].content.endswith("and a word")
+
+
+async def test_a_place_without_files_gets_a_sentence(redis_client: Redis) -> None:
+    """The platform refuses the file."""
+    async with NebulaServer() as server, process(redis_client, server) as bot:
+        question = bot.question("a cat", draws=True)
+        bot.rooms.rooms[question.message].file_faults.append(Rejected("no files"))
+        await bot.inbox.accept(question)
+        await idle(bot)
+        assert NO_PICTURE in bot.shown(question)
+
+
+async def test_the_footer_names_the_model_that_draws(redis_client: Redis) -> None:
+    """Where a footer is wanted."""
+    async with NebulaServer() as server, process(redis_client, server, reply_footer=Switch.ON) as bot:
+        question = bot.question("a cat", draws=True)
+        await bot.inbox.accept(question)
+        await idle(bot)
+        assert "`black-forest-labs/FLUX.1-schnell`" in bot.shown(question)
+
+
+async def test_the_command_is_a_question(redis_client: Redis) -> None:
+    """Written in a message, and found again when it is edited: the new text is drawn."""
+    async with NebulaServer() as server, process(redis_client, server, reply_edits="rerun") as bot:
+        question = bot.question("!imagine a cat")
+
+        async def nobody() -> None:
+            raise AssertionError("no rights are needed")
+
+        assert await bot.dispatcher.heard(question, nobody) is None  # type: ignore[arg-type]
+        await idle(bot)
+        edited = bot.question("!imagine a dog")
+        await bot.dispatcher.edited(replace(question, text=edited.text), asks=True)
+        async with asyncio.timeout(60):
+            await server.until(lambda: len(server.painter.requests) == 2)
+        await idle(bot)
+        assert [each.prompt for each in server.painter.requests] == ["a cat", "a dog"]
+        assert list(bot.rooms.rooms[question.message].files.values())[-1] == png("a dog")
+
+
+async def test_the_list_of_models_names_those_that_draw(redis_client: Redis) -> None:
+    """Below those that write."""
+    async with NebulaServer() as server, process(redis_client, server) as bot:
+        assert (await bot.command("model list")).endswith(
+            "For pictures (`imagine`): `black-forest-labs/FLUX.1-schnell`."
+        )
+
+
+@pytest.mark.parametrize(
+    ("prompt", "kind", "name"),
+    [
+        ("A red cat!", "png", "a-red-cat.png"),
+        ("Eine Kuh in München", "webp", "eine-kuh-in-münchen.webp"),
+        ("../../etc/passwd", "jpeg", "etc-passwd.jpg"),
+        ("猫" * 100, "png", "猫" * 40 + ".png"),
+        ("word " * 40, "png", "-".join(["word"] * 8) + ".png"),
+        ("😀 \n\0", "png", "picture.png"),
+        ("con", "png", "con.png"),
+    ],
+)
+def test_a_picture_is_named_after_its_text(prompt: str, kind: str, name: str) -> None:
+    """Its first words, as letters and digits alone: no path, no dots, and not too long."""
+    assert file_name(prompt, kind) == name
