@@ -32,8 +32,8 @@ from bots.discord.outbound.titles import rename
 from bots.discord.permissions import invite_url
 from bots.discord.room.reader import Reader
 from bots.discord.room.said import GuildView
-from core.domain.conversation import Address, Place
-from core.domain.errors import PlatformError
+from core.domain.conversation import Address, Attachment, Place
+from core.domain.errors import Forbidden, PlatformError
 from core.domain.options import Memory, Placement, PlatformDefaults, Switch
 from core.domain.ports import Connection, Surface
 from core.domain.question import Question
@@ -147,6 +147,10 @@ class Discord:
         guild = self._guild(place.workspace)
         channel = guild.get_channel(int(place.channel)) if guild and place.channel.isdigit() else None
         return channel.name if channel else ""
+
+    async def fetch(self, attachment: Attachment, most: int) -> bytes:
+        """Raises Forbidden: files are not read here yet."""
+        raise Forbidden("files of Discord are not read yet")
 
     def _view(self, place: Place) -> GuildView:
         """What the connections know of a place."""

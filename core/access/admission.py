@@ -9,7 +9,6 @@ from core.domain.question import Declined, Question
 from core.domain.turn_id import unasked
 
 EMPTY = "Ask me something: write your question in the same message. `!help` shows what else I can do."
-ONLY_FILES = "I can't read files or images yet. Please write your question in the message itself."
 DENIED = "You can't use this bot here. Ask whoever runs it for access."
 EXTERNAL = "Only members of this workspace can use this bot here."
 
@@ -98,9 +97,8 @@ class Admission:
     def judged(self, question: Question) -> Question:
         """Return the question, declined if it is empty or too long; a text that is too long is not even stored."""
         text = question.text.strip()
-        if not text:
-            why = ONLY_FILES if question.attachments else EMPTY
-            return _declined(question, question.declined or Declined(why))
+        if not (text or (question.attachments and not question.draws)):
+            return _declined(question, question.declined or Declined(EMPTY))
         if len(text) > self._longest:
             notice = (
                 f"Your message has {len(text):,} characters; I take at most {self._longest:,}. "

@@ -11,6 +11,7 @@ class Action(StrEnum):
     AGAIN = "again"  # answer the question again, in the same messages
     GO_ON = "go-on"  # continue an answer that reached its length limit
     SHARE = "share"  # show a private answer to everybody in the channel
+    SEE = "see"  # ask a model that sees pictures the same question
     FILE = "file"  # give the person the code of the answer as files
     TABLE = "table"  # give the person the tables of the answer as files
 
@@ -21,6 +22,7 @@ LABELS = {
     Action.AGAIN: "Regenerate",
     Action.GO_ON: "Continue",
     Action.SHARE: "Share",
+    Action.SEE: "Ask a model that sees",
     Action.FILE: "File",
     Action.TABLE: "CSV",
 }

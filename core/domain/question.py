@@ -11,6 +11,9 @@ from core.text import harmless
 MAX_TEXT_CHARACTERS = 200_000
 """Adapters cut what people write here before they parse it. No platform sends more, and no question may be so long."""
 
+# A file may be another person's: its name ends no bracket, and begins no mark of a chat template.
+_DEFUSED = str.maketrans("<>[]", "‹›()")
+
 
 @dataclass(frozen=True, slots=True)
 class New:
@@ -116,6 +119,13 @@ class Question:
     def is_open(self) -> bool:
         """Whether others could read that somebody asked it; a press of a button asks nothing new."""
         return isinstance(self.kind, New | Declined) and not self.private
+
+    @property
+    def words(self) -> str:
+        """What the history keeps: the text, with the names of its files, which is all it keeps of them."""
+        names = " ".join(f"[file: {each.name.translate(_DEFUSED)}]" for each in self.attachments)
+        text = f"imagine {self.text}" if self.draws else self.text
+        return "\n\n".join(filter(None, (text, names)))
 
     @property
     def asker(self) -> str:

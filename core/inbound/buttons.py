@@ -64,14 +64,18 @@ class ButtonActions:
         settings: SettingsStore,
         ratings: Ratings,
         access: AccessList = EVERYBODY,
+        vision_model: str = "",
     ) -> None:
+        """`vision_model`: the model that is asked about pictures which another one did not see."""
         self._inbox, self._turns, self._records = inbox, turns, records
         self._settings, self._ratings, self._access = settings, ratings, access
+        self._vision_model = vision_model
         self._actions: dict[Action, Callable[[ButtonPress, RightsOf], Awaitable[Response | None]]] = {
             Action.STOP: self._stop,
             Action.AGAIN: self._regenerate,
             Action.GO_ON: self._continue,
             Action.SHARE: self._share,
+            Action.SEE: self._see,
             Action.FILE: partial(self._take, files_of=code_files, words=CODE),
             Action.TABLE: partial(self._take, files_of=table_files, words=TABLES),
         }
@@ -136,15 +140,21 @@ class ButtonActions:
             return Response(NOT_YOURS)
         return None if await self._turns.stop(press.conversation, question.id) else Response(OVER)
 
-    async def _regenerate(self, press: ButtonPress, rights: RightsOf) -> Response | None:
-        """Ask the same question once more; the new answer comes in the same messages and replaces the old one."""
+    async def _see(self, press: ButtonPress, rights: RightsOf) -> Response | None:
+        """Ask a model that sees pictures the same question."""
+        return await self._regenerate(press, rights, model=self._vision_model)
+
+    async def _regenerate(self, press: ButtonPress, rights: RightsOf, model: str = "") -> Response | None:
+        """Ask the same question once more; the new answer comes in the same messages and replaces the old one.
+        `model`: which one to ask, "" for the same."""
         previous = await self._records.ended(press.conversation, press.message)
         if previous is None:
             return await self._unknown(press)
         if not await _is_allowed(press, previous.question, rights):
             return Response(NOT_YOURS)
         answered = await self._records.exchange(press.conversation, previous.messages[0]) is not None
-        return await self._ask(press, regeneration(previous, answered=answered))
+        question = regeneration(previous, answered=answered)
+        return await self._ask(press, replace(question, model=model or question.model))
 
     async def _continue(self, press: ButtonPress, rights: RightsOf) -> Response | None:
         """Ask the model to go on, in the name of whoever pressed; the answer comes below the old one."""
@@ -161,6 +171,7 @@ class ButtonActions:
                 text=GO_ON,
                 message=old.message,
                 at=time.time(),
+                attachments=old.attachments,
                 kind=Continue(old.id),
                 private=old.private,
                 model=old.model,

@@ -303,7 +303,8 @@ class ReplyLayout:
             return ()
         if not reply.over:
             return (Action.STOP,)
-        found = (Action.GO_ON, Action.AGAIN) if _is_cut(reply) else (Action.AGAIN,)
+        see = (Action.SEE,) if reply.unseen else ()
+        found = (*((Action.GO_ON,) if _is_cut(reply) else ()), Action.AGAIN, *see)
         shared = (Action.SHARE,) if self._style.share and reply.text else ()
         return (*(found if self._style.again else ()), *shared)
 

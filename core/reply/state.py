@@ -50,6 +50,7 @@ class Reply:
     usage: Usage | None = None
     model: str = ""  # the model that answers, if it is not the one that was asked
     chosen: str = ""  # the model that was asked, if it is not the usual one here
+    unseen: bool = False  # it has pictures that this model did not see, and another one would
     file: ReplyFile | None = None  # the picture that answers instead of text
 
     @property
@@ -110,4 +111,5 @@ class Reply:
             usage=delta.usage or self.usage,
             model=delta.model or self.model,
             chosen=self.chosen,
+            unseen=self.unseen,
         )

@@ -4,6 +4,7 @@ reply."""
 import asyncio
 import logging
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,14 +13,17 @@ from itertools import takewhile
 from core import metrics
 from core.domain.chat import Beat, Catalog, Finish
 from core.domain.conversation import NO_SUMMARY, Author, Exchange, Place, Summary
-from core.domain.errors import ContextTooLong, Gone, ModelError, NebulaBotError, PlatformError
+from core.domain.errors import CantSee, ContextTooLong, Gone, ModelError, NebulaBotError, PlatformError
 from core.domain.options import Streaming, Switch
 from core.domain.ports import NO_STATUS, Model, QuestionStatus, Status, Surface
 from core.domain.question import Continue, Regenerate
+from core.domain.surroundings import Surroundings
 from core.domain.turn_id import TurnId
+from core.files.attachments import NOTHING_ATTACHED, Attached, AttachmentReader
 from core.prompt.dialogue import recall
 from core.prompt.own_name import OwnName
 from core.prompt.variables import DIRECT, filled, has_channel
+from core.prompt.vision import Vision
 from core.ratelimit.limiter import RateLimiter
 from core.reply.latest import Latest
 from core.reply.layout import ReplyStyle
@@ -41,6 +45,7 @@ log = logging.getLogger(__name__)
 # How often to show again that the model is thinking, because platforms let it expire: Discord's typing indicator after
 # 10 s (docs.discord.com, Trigger Typing Indicator), Slack's status after 2 min.
 STATUS_REPEAT_SECONDS = 8.0
+NOTHING_TO_READ = "There is nothing here that I can read. Write a question, or send a file that I can read."
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,19 +86,22 @@ class Assistant:
         windows: ModelWindows | None = None,
         summaries: SummaryWriter | None = None,
         background: Background | None = None,
+        files: AttachmentReader | None = None,
+        vision: Vision | None = None,
         painter: Painter | None = None,
     ) -> None:
         """`rooms`: reads what was said around a question. `context`: the model's window in tokens, where the catalog
         does not say. `pages`: the most messages of a reply; a longer text becomes a file. `characters`: the most of an
         answer and of a thought; then the model is not read any more. `windows`: what was learnt about the models, for
         all processes; None for what this one learns alone. `summaries`: of what no longer fits. `background`: for what
-        goes beside the turns. `painter`: draws; None for one with the usual options."""
+        goes beside the turns. `files`: reads a question's. `vision`: which models see. `painter`: draws."""
         self._model = model
         self._limiter = limiter
         self._rooms = rooms
         self._max_pages = pages
         self._max_characters = characters
-        self._sizes = Sizes(windows, context, background)
+        self._sizes = Sizes(windows, context, background, vision)
+        self._files = files
         self._summaries, self._background = summaries, background
         self._painter = painter or Painter(model)
         self._running: dict[TurnId, asyncio.Timeout] = {}
@@ -189,7 +197,7 @@ class Assistant:
         exchange = Exchange(
             turn=question.id,
             author=Author(question.author.id, question.author.name),
-            question=f"imagine {question.text}" if question.draws else question.text,
+            question=question.words,
             answer=reply.text or f"[picture: {one_line(question.text)}]",
             messages=(*filter(None, (each.message for each in (question, *turn.also))), *messages),
             at=question.at,
@@ -237,7 +245,7 @@ class Assistant:
                     cell.set(replace(cell.value, file=drawn.file, chosen=drawn.model))
                 else:
                     outgrown = await self._stream(turn, settings, cell, beat, name)
-            cell.close(cell.value.to(Phase.DONE, ended=time.monotonic()))
+            cell.close(cell.value.to(Phase.DONE, cell.value.notice, ended=time.monotonic()))
         except TimeoutError:  # our own scope, ended by stop(): the model's timeouts are ModelErrors
             cell.close(cell.value.to(Phase.STOPPED, ended=time.monotonic()))
         except ModelError as error:
@@ -257,23 +265,27 @@ class Assistant:
     ) -> Outgrown | None:
         before = _history_before(turn)
         recalled = recall(before, turn.question, settings)
-        around, catalog, stored, channel = await asyncio.gather(
-            self._rooms.around(turn, settings, _history_read(turn, before)),
+        (around, attached), catalog, stored, channel = await asyncio.gather(
+            self._read(turn, settings, _history_read(turn, before)),
             self._model.catalog(),
             self._stored(turn, recalled.name),
             self._channel(turn.question.place, settings.prompt),
         )
         prompt = filled(settings.prompt, now=time.time(), timezone=settings.timezone, channel=channel, bot=name)
         settings = replace(settings, prompt=prompt)
-        asked = Asked.of(settings, turn.question, recalled, around, stored, turn.history[len(before) :])
+        asked = Asked.of(settings, turn.question, recalled, around, stored, turn.history[len(before) :], attached)
         fitting = await self._sizes.fitting(asked, catalog)
         own_name = None if turn.question.place.direct else OwnName(name)
         doubt = catalog.doubt(settings.model) if turn.question.model else ""
         chosen = _chosen(settings, catalog)
+        other = self._sizes.vision.other(fitting.model, catalog)
         while True:
             begun = False
             note = "\n".join(filter(None, (doubt, fitting.note)))
-            cell.set(replace(cell.value, note=note, chosen=chosen))
+            cell.set(replace(cell.value, note=note, chosen=chosen, unseen=bool(other) and fitting.unseen))
+            if fitting.says_nothing:
+                cell.set(replace(cell.value, notice=NOTHING_TO_READ))
+                return None
             try:
                 async with self._model.stream(fitting.request, beat) as deltas:
                     async for delta in deltas:
@@ -288,12 +300,25 @@ class Assistant:
             except ContextTooLong as error:
                 if begun or not await fitting.shrink(error):
                     raise
+            except CantSee as error:
+                if begun or not await fitting.blinded(error):
+                    raise
         if not cell.value.model:
             await fitting.answered(cell.value.usage)
         # The summary is everybody's: the usual model writes it, and what fits into its window decides when.
         if self._summaries is None or chosen:
             return None
         return fitting.outgrown(turn.conversation, recalled.name, partial(self._summaries.crowds, turn.history))
+
+    async def _read(
+        self, turn: Turn, settings: ChannelSettings, history: Sequence[Exchange]
+    ) -> tuple[Surroundings, Attached]:
+        """What was said around the question, and its files; then those of others that it is about."""
+        around = self._rooms.around(turn, settings, history)
+        if self._files is None:
+            return await around, NOTHING_ATTACHED
+        said, attached = await asyncio.gather(around, self._files.of(turn.question))
+        return said, attached.plus(await self._files.of_room(turn.question, said))
 
     async def _stored(self, turn: Turn, dialogue: str) -> Summary:
         """What Redis has of the summary; where nothing is remembered, there is none."""
@@ -347,8 +372,8 @@ def _history_read(turn: Turn, history: tuple[Exchange, ...]) -> tuple[Exchange, 
 
 
 def _heading(turn: Turn) -> str:
-    """Small print above the reply: the question of a command, which nobody else could read; what a picture shows; which
-    files were not read; whether the reply answers several questions."""
+    """Small print above the reply: the question of a command, which nobody else could read; what a picture shows;
+    whether the reply answers several questions."""
     question = turn.question
     if question.declined:
         return ""
@@ -359,9 +384,8 @@ def _heading(turn: Turn) -> str:
         lines.append(f"{one_line(question.author.name)}: {one_line(question.text)}")
     elif question.draws:
         lines.append(one_line(question.text))
-    if question.attachments:
-        files = one_line(", ".join(each.name for each in question.attachments))
-        lines.append(f"I can't read files yet, so I skipped {files}.")
+    if question.draws and question.attachments:
+        lines.append("I draw from words alone, so I did not look at your files.")
     return "\n".join(lines)
 
 

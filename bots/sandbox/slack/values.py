@@ -34,7 +34,12 @@ class SlackChannel:
 
 @dataclass(frozen=True, slots=True)
 class SlackFile:
-    """A file; `data` is its content. `alt`: what a picture shows."""
+    """A file; `data` is its content. `alt`: what a picture shows.
+
+    `size`: what Slack says of it, None for the truth. `stub`: another workspace shares it, and Slack describes it only
+    when asked (docs.slack.dev/reference/objects/file-object, check_file_info). `elsewhere`: it was only linked, and is
+    at this address. `encoding`: in which it comes.
+    """
 
     name: str
     data: bytes
@@ -42,6 +47,10 @@ class SlackFile:
     id: str = ""
     user: str = ""
     alt: str = ""
+    size: int | None = None
+    stub: bool = False
+    elsewhere: str = ""
+    encoding: str = ""
 
 
 @dataclass(frozen=True, slots=True)
