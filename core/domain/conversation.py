@@ -149,17 +149,30 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A file attached to a message. All of it is made harmless; `size` is in bytes, `kind` is a MIME type."""
+    """A file attached to a message. All of it is made harmless; `size` is in bytes, as the platform says it, `kind` is
+    a MIME type.
+
+    `file`: the platform's id of the file; `channel`, `message`: where to ask for it again.
+    """
 
     name: str
     kind: str
     url: str
     size: int
+    file: str = ""
+    channel: str = ""
+    message: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", one_line(self.name))
         object.__setattr__(self, "kind", one_line(self.kind))
-        object.__setattr__(self, "url", harmless(self.url))
+        for each in ("url", "file", "channel", "message"):
+            object.__setattr__(self, each, harmless(getattr(self, each)))
+
+    @property
+    def identity(self) -> str:
+        """What tells it from other files: an address may be another each time that a platform tells it."""
+        return self.file or self.url
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,7 +100,9 @@ class EditHandler:
         if old.others:
             return None
         new = self._admission.judged(edited)
-        said = [(each.text, each.attachments, each.declined, each.model) for each in (old, new)]
+        said = [
+            (each.text, [file.identity for file in each.attachments], each.declined, each.model) for each in (old, new)
+        ]
         if said[0] == said[1]:
             return None
         kind = new.declined or (NEW if old.declined else old.kind)

@@ -156,22 +156,24 @@ class DiscordChannel:
 
 @dataclass(frozen=True, slots=True)
 class DiscordUpload:
-    """A file that a person attaches."""
+    """A file that a person attaches. `claims`: the size that messages claim, None for the true one."""
 
     name: str
     data: bytes
     kind: str = "application/octet-stream"
+    claims: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DiscordAttachment:
-    """A file of a message. `size` is in bytes."""
+    """A file of a message, or an ephemeral one of a command. `size` is in bytes; `url` was signed when it came."""
 
     id: str
     name: str
     kind: str
     size: int
     url: str
+    ephemeral: bool = False
 
 
 @dataclass(frozen=True, slots=True)
