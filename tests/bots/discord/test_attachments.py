@@ -362,6 +362,44 @@ class TestBrought:
         for question in (first, await desk.question(lambda each: bool(each.about))):
             assert [each.name for each in question.attachments] == [f"{each}.txt" for each in range(MOST_FILES)]
 
+    @pytest.mark.parametrize("resolved", [None, {}, {"attachments": {}}, {"attachments": {"7": "x"}}], ids=str)
+    async def test_a_command_without_its_file(self, blind: Desk, resolved: Any) -> None:
+        """A file that was given but did not come is said: the question is not answered without it."""
+        here, dm = blind.here, blind.here.discord.open_dm(blind.here.people["ann"])
+        await here.until(lambda: any(each["name"] == "ask" for each in here.discord.commands.registered))
+        command = next(each for each in here.discord.commands.registered if each["name"] == "ask")
+        options = [{"name": "prompt", "type": 3, "value": "what is that?"}, {"name": "file", "type": 11, "value": "7"}]
+        data = {"id": command["id"], "name": "ask", "type": 1, "options": options, "resolved": resolved}
+        shown = here.discord.interactions.send(COMMAND, here.people["ann"], dm, "ask", data)
+        original = await here.until(lambda: shown.original)
+        assert "can't read this command" in original.content
+        assert not blind.witness.questions
+
+    @pytest.mark.parametrize(
+        "rubbish",
+        [
+            [7, None, "x", {}],
+            {"id": "1"},
+            [{"id": ["1"], "filename": None, "size": "big", "url": None, "content_type": 7}],
+            [{"id": "../1", "filename": {}, "size": -1, "url": "\u0000"}],
+        ],
+        ids=str,
+    )
+    async def test_rubbish_in_place_of_files(self, blind: Desk, rubbish: Any) -> None:
+        """Whatever a menu hands over, the question is asked; what has no address can't be read."""
+        here, dm = blind.here, blind.here.discord.open_dm(blind.here.people["ann"])
+        await here.until(lambda: any(each["name"] == SUMMARISE for each in here.discord.commands.registered))
+        author = {"id": here.people["ann"].id, "username": "ann", "discriminator": "0", "avatar": None}
+        message: dict[str, Any] = {"id": "1400000000000000001", "channel_id": dm.id, "type": 0, "content": "x"}
+        message |= {"author": author, "attachments": rubbish, "mentions": []}
+        data: dict[str, Any] = {"id": "1", "name": SUMMARISE, "type": 3, "target_id": message["id"]}
+        data |= {"resolved": {"messages": {message["id"]: message}}}
+        here.discord.interactions.send(COMMAND, here.people["ann"], dm, SUMMARISE, data)
+        for file in (await blind.question()).attachments:
+            assert (file.file, file.size) == ("", 0)
+            with pytest.raises(PlatformError):
+                await blind.fetch(file)
+
     @pytest.mark.parametrize(
         ("name", "shown"),
         [
