@@ -24,7 +24,7 @@ APP ?=
 # Four tests at once on two cores, as half of their time is waiting.
 AT_ONCE := -n 4 --dist worksteal
 
-.PHONY: help run setup update console sandbox test test-busy check unit bench bench-live bench-crowd bench-rooms chaos lock clean
+.PHONY: help run setup update console sandbox test test-busy check unit coverage bench bench-live bench-crowd bench-rooms chaos lock clean
 .DEFAULT_GOAL := help
 
 help:                  ## what there is to make
@@ -54,10 +54,13 @@ check: .venv/.dev      ## lint, format and types
 	$(BIN)/mypy
 
 unit: .venv/.dev       ## the tests alone
-	$(BIN)/pytest $(AT_ONCE) --cov --cov-report=term:skip-covered
+	$(BIN)/pytest $(AT_ONCE)
+
+coverage: .venv/.dev   ## the tests again, slower, and how much of the code they reach: at least 95 %
+	$(BIN)/pytest $(AT_ONCE) --cov --cov-report=term:skip-covered --cov-fail-under=95
 
 test-busy: .venv/.dev  ## the tests ten times (RUNS=…) beside busy loops, until a run is red
-	$(BIN)/python -m tests.busy --runs $(RUNS) -- -q $(AT_ONCE) --no-cov
+	$(BIN)/python -m tests.busy --runs $(RUNS) -- -q $(AT_ONCE)
 
 bench: .venv/.dev      ## speed, as ratios from one run
 	$(BIN)/python -m tests.bench
