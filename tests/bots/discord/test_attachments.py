@@ -372,6 +372,7 @@ class TestBrought:
         data = {"id": command["id"], "name": "ask", "type": 1, "options": options, "resolved": resolved}
         shown = here.discord.interactions.send(COMMAND, here.people["ann"], dm, "ask", data)
         original = await here.until(lambda: shown.original)
+        assert original
         assert "can't read this command" in original.content
         assert not blind.witness.questions
 
