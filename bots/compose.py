@@ -19,6 +19,7 @@ from core.inbound.edits import EditHandler
 from core.inbound.followups import FollowUps
 from core.inbound.introduction import Introduction
 from core.inbound.otherbots import OtherBots
+from core.inbound.undoing import Undoing
 from core.nebula.client import Nebula
 from core.nebula.retries import Before
 from core.nebula.wrappers.account_limits import TIERS, AccountRateLimits, Tier
@@ -253,17 +254,21 @@ def assemble(
         at_once=config.turns_at_once,
     )
     inbox = Inbox(turns, records, settings, admission, runner, surfaces, accepted, background)
+    undoing = Undoing(records, settings, surfaces, background)
     dispatcher = Dispatcher(
         inbox,
         turns,
         Handlers(settings, turns, records, threads, ratings, model, people.sentence),
-        ButtonActions(inbox, turns, records, settings, ratings, access, vision_model=config.nebula_vision_model),
+        ButtonActions(
+            inbox, turns, records, settings, ratings, undoing, access, vision_model=config.nebula_vision_model
+        ),
         EditHandler(inbox, turns, records, settings, admission, surfaces, background),
         Presence(redis, config.missed_minutes * 60, spaces),
         rate_limits,
         FollowUps(settings, threads),
         OtherBots(turns, access),
         Introduction(turns, access, config.operator, on=config.introduction is Switch.ON),
+        undoing,
         access,
     )
     return Bot(dispatcher, inbox, runner, assistant, records, limiter)

@@ -92,11 +92,15 @@ class Admission:
 
         Raises StoreError.
         """
-        return self._access.refusal(question.author, question.place) or await self.quota.take(question)
+        if refusal := self._access.refusal(question.author, question.place):
+            return refusal
+        return "" if question.shows else await self.quota.take(question)
 
     def judged(self, question: Question) -> Question:
         """Return the question, declined if it is empty or too long; a text that is too long is not even stored."""
         text = question.text.strip()
+        if question.shows:
+            return question  # it was answered already
         if not (text or (question.attachments and not question.draws)):
             return _declined(question, question.declined or Declined(EMPTY))
         if len(text) > self._longest:

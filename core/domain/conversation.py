@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from operator import itemgetter
 
+from core.domain.chat import Finish
 from core.domain.options import Placement, Streaming
 from core.domain.turn_id import TurnId
 from core.text import harmless, one_line
@@ -225,6 +226,13 @@ class Exchange:
     model: str = ""
     others: tuple[str, ...] = ()  # ids of the other people whose questions it answers
     thread: str = ""
+    written: float = 0.0  # epoch seconds of the answer, by the server's clock: the order of its versions
+    finish: Finish | None = None  # why the model stopped, if it had more to say
+    stopped: bool = False  # somebody ended the answer
+
+    def asked_by(self, person: str) -> bool:
+        """Whether this person asked it, or one of the questions that it answers."""
+        return person == self.author.id or person in self.others
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,9 @@ MAX_TEXT_CHARACTERS = 200_000
 _DEFUSED = str.maketrans("<>[]", "‹›()")
 
 
+NO_VERSION = TurnId("")
+
+
 @dataclass(frozen=True, slots=True)
 class New:
     """A question to the model."""
@@ -27,6 +30,14 @@ class Regenerate:
     turn: TurnId
     messages: tuple[str, ...]
     answered: bool = True  # false if the old reply was only a notice
+    keeps: bool = False  # the old answer stays as a version: it answers the same words
+
+
+@dataclass(frozen=True, slots=True)
+class Show(Regenerate):
+    """Turn to another version of an answer: the turn that it was stored under. The model is not asked."""
+
+    version: TurnId = NO_VERSION
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +103,11 @@ class Question:
     def replaces(self) -> Regenerate | None:
         """The answer that the new one replaces."""
         return self.kind if isinstance(self.kind, Regenerate) else None
+
+    @property
+    def shows(self) -> Show | None:
+        """The version of its answer that is to be shown."""
+        return self.kind if isinstance(self.kind, Show) else None
 
     @property
     def continues(self) -> Continue | None:

@@ -131,8 +131,8 @@ class EditHandler:
             return
         if settings.edits is EditPolicy.RERUN:
             message = previous.messages[0]
-            answered = await self._records.exchange(conversation, message) is not None
-            await self._inbox.accept(regeneration(replace(previous, question=new), answered=answered))
+            answer = await self._records.exchange(conversation, message)
+            await self._inbox.accept(regeneration(replace(previous, question=new), answer))
             return
         if not await self._records.revise(conversation, replace(previous, question=new)):
             return

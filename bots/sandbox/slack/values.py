@@ -98,7 +98,17 @@ class SlackMessage:
     def buttons(self) -> tuple[str, ...]:
         """The action_ids that a person could press."""
         found = (element for block in self.blocks for element in block_elements(block))
-        return tuple(element["action_id"] for element in found if "action_id" in element)
+        return tuple(each["action_id"] for each in found if "action_id" in each and "options" not in each)
+
+    @property
+    def choices(self) -> Mapping[str, tuple[str, str]]:
+        """The options of its menus: each label with the action_id of its menu, and its value."""
+        found = (element for block in self.blocks for element in block_elements(block))
+        return {
+            option["text"]["text"]: (each["action_id"], option["value"])
+            for each in found
+            for option in each.get("options", ())
+        }
 
 
 @dataclass(frozen=True, slots=True)

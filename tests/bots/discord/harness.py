@@ -26,7 +26,7 @@ from tests.configuration import Configuration, configured
 
 T = TypeVar("T")
 THUMBS = ["👍", "👎"]  # the labels of the buttons
-BELOW_PRIVATE = ["Share", *THUMBS]
+BELOW_PRIVATE = ["Share", *THUMBS, "Undo"]
 GENERAL = "#general"
 # In these tests the windows of Discord's limits are this many times shorter, for the server and for the bot.
 FASTER = 5.0
