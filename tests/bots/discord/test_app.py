@@ -155,7 +155,9 @@ class TestQuestions:
         """A mention without text gets help on how to ask; an image alone that can not be read is named."""
         await here.say("ann", GENERAL, "@nebula")
         await here.until(lambda: here.said(GENERAL))
-        await here.say("ann", GENERAL, "@nebula", attachments=[DiscordUpload("a.png", b"png", "image/png")])
+        await here.say(
+            "ann", GENERAL, "@nebula", attachments=[DiscordUpload("a.png", b"\x89PNG\r\n\x1a\n\x00", "image/png")]
+        )
         await here.until(lambda: len(here.said(GENERAL)) == 2)
         assert "write your question" in here.said(GENERAL)[0]
         assert "nothing here that I can read" in here.said(GENERAL)[1]
