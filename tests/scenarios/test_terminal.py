@@ -277,3 +277,11 @@ async def test_nothing_that_a_model_writes_drives_the_terminal(tmp_path: Path, c
     shown = screen.raw[screen.raw.index("Begin") :]
     assert "https://target.example/" in shown
     assert not re.search("\x1b\\]|\x1b\\[[23]J|[\x07\x0b\x0c\x80-\x9f]", shown)
+
+
+async def test_sandbox_says_what_is_taken_away(tmp_path: Path) -> None:
+    """An undone answer leaves the screen: the next line is read all the same, and nothing of it is remembered."""
+    status, out, err = await run(tmp_path, "sandbox", said="@nebula hello\n:press undo\n@nebula and now?\n")
+    assert (status, err) == (0, "")
+    assert "(1 message taken away)" in out
+    assert out.count("no earlier messages") == 2

@@ -156,9 +156,16 @@ class Terminal:
             seen = self._screen.seen(self._person, self._room)
             return [each for each in seen if each.bot and each.frames != known.get(each.id)]
 
+        def gone() -> int:
+            seen = {each.id for each in self._screen.seen(self._person, self._room)}
+            return sum(each.bot and each.id not in seen for each in before)
+
+        def answers() -> bool:
+            return bool(fresh() or gone()) or self._screen.dialog() is not None
+
         async def settled() -> None:
             try:
-                await self._screen.until(lambda: bool(fresh()) or self._screen.dialog() is not None, REPLY_WAIT_SECONDS)
+                await self._screen.until(answers, REPLY_WAIT_SECONDS)
             except TimeoutError:
                 self._console.print("(no answer)", style="dim")
             await self._idle()
@@ -175,6 +182,8 @@ class Terminal:
         if not self._console.is_terminal:
             for each in fresh():
                 self._print(each)
+        if many := gone():
+            self._console.print(f"({many} message{'' if many == 1 else 's'} taken away)", style="dim")
 
     def _stopped_by_interrupt(
         self, group: asyncio.TaskGroup, waiting: asyncio.Task[None]
