@@ -32,8 +32,8 @@ No platform tokens are set, so this is the sandbox: a simulated Slack and Discor
 To go live, put into .env:  NEBULA_API_KEY  and  {tokens}.
 README.md explains each set-up; `nebula-bot manifest slack` prints the app manifest for Slack."""
 NO_TOKENS = (
-    "There are no tokens of a platform: neither in the environment nor in {file}. README.md explains each set-up. "
-    "(`nebula-bot sandbox` opens the sandbox.)"
+    "There are no tokens of a platform: neither in the environment nor in {file}. `make setup` (`nebula-bot setup`) "
+    "asks for them and writes the file; README.md explains each set-up. (`nebula-bot sandbox` opens the sandbox.)"
 )
 
 _NO_MANIFEST = """\

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from bots.setup import env_file
 from bots.setup.part import Judgement, SetupPart, SetupQuestion
 from core.settings.env_file import read_env_file
-from core.settings.environment import Section, WrongConfig
+from core.settings.environment import Section, WrongConfig, misplaced
 from core.text import escaped
 
 _INTRO = """\
@@ -184,7 +184,7 @@ def _defaults(sections: Iterable[type[Section]]) -> dict[str, str]:
     return {name: str(each.default) for name, each in fields.items() if isinstance(each.default, str | int)}
 
 
-def _problem(sections: Iterable[type[Section]], variable: str, value: str) -> str:
+def _problem(sections: Sequence[type[Section]], variable: str, value: str) -> str:
     """Why this variable can't have this value, "" if it can; never the value itself."""
     if not value.isprintable() or not value.isascii():
         return "it contains a character that none has: copy it anew"
@@ -197,7 +197,7 @@ def _problem(sections: Iterable[type[Section]], variable: str, value: str) -> st
                 for each in error.errors(include_url=False, include_input=False):
                     if str(each["loc"][0]).lower() == field:
                         return _WHOLE if each["type"] == "int_parsing" else _in_our_words(each["msg"])
-    return ""
+    return misplaced(sections, variable, value)
 
 
 def _in_our_words(message: str) -> str:
