@@ -15,6 +15,7 @@ from bots.doctor.nebula import examine as examine_nebula
 from bots.doctor.printing import as_json, conclusion, show
 from bots.http_port import examine_port
 from core.finding import Finding, Verdict, bad
+from core.output import say
 from core.settings.config import Config
 from core.settings.environment import Reading
 from core.store.redis.examine import NAME as REDIS
@@ -58,9 +59,9 @@ async def doctor(
             if not as_list:
                 _show(part)
     if as_list:
-        print(as_json(found))
+        say(as_json(found))
     else:
-        print(f"\n{conclusion(found)}", flush=True)
+        say(f"\n{conclusion(found)}")
     return all(each.verdict is not Verdict.BAD for each in found)
 
 

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from bots.setup import env_file
 from bots.setup.part import Judgement, SetupPart, SetupQuestion
+from core.output import say
 from core.settings.env_file import read_env_file
 from core.settings.environment import Section, WrongConfig, misplaced
 from core.text import escaped
@@ -156,14 +157,14 @@ class Wizard:
         """A line from the terminal, a secret without an echo; or one from a pipe. Raises EOFError at the end."""
         if self._at_terminal:
             return getpass.getpass(prompt) if secret else input(prompt)
-        print(prompt, flush=True)
+        say(prompt)
         if not (line := sys.stdin.readline()):
             raise EOFError
         return line
 
     @staticmethod
     def _say(text: str) -> None:
-        print(escaped(text, lines=True), flush=True)  # others have named their servers
+        say(escaped(text, lines=True))  # others have named their servers
 
 
 def _read(file: Path) -> Mapping[str, str]:

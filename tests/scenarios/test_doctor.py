@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis import Redis as BlockingRedis
@@ -217,7 +218,8 @@ async def test_a_path_that_is_wrong_is_named(clinic: Clinic) -> None:
 )
 async def test_a_token_of_another_kind_is_sent_to_nobody(clinic: Clinic, name: str, value: str) -> None:
     """Neither by the doctor nor by a start: it is a secret of another place."""
-    clinic.write(**{name: value})
+    changes: dict[str, Any] = {name: value}
+    clinic.write(**changes)
     await clinic.examine()
     status, _, err = await run(clinic.folder, "run")
     assert status == 2

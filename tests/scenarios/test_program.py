@@ -21,7 +21,7 @@ from bots.sandbox.slack import limits as slack_limits
 from bots.sandbox.slack.server import SlackServer
 from tests.bounds import HANG_SECONDS
 from tests.ports import free_port
-from tests.scenarios.program import run, started
+from tests.scenarios.program import PROGRAM, environment, run, started
 
 
 @dataclass
@@ -260,6 +260,33 @@ async def test_a_platform_that_can_not_be_reached_is_told_once(
     assert variable in block
     assert "HTTPS_PROXY" in block
     assert "is not connected yet" not in block
+
+
+COMMANDS = [("doctor",), ("doctor", "--json"), ("manifest", "slack"), ("service",), ("health",), ("setup",)]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize("kind", ["left", "full"])
+def test_an_output_that_takes_nothing_ends_the_command(tmp_path: Path, command: tuple[str, ...], kind: str) -> None:
+    """Whoever reads it may leave, without a word; of a full disk there is one line. The status is 1."""
+    ours, theirs = os.pipe()
+    os.close(ours)
+    full = os.open("/dev/full", os.O_WRONLY)
+    process = subprocess.run(
+        [*PROGRAM, *command],
+        cwd=tmp_path,
+        env=environment(tmp_path, {}),
+        stdin=subprocess.DEVNULL,
+        stdout=theirs if kind == "left" else full,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    os.close(theirs)
+    os.close(full)
+    assert process.returncode == 1
+    assert process.stderr == (
+        "" if kind == "left" else "nebula-bot: the output can't be written (No space left on device).\n"
+    )
 
 
 async def test_people_learn_of_a_wrong_address_from_a_sentence_that_helps(

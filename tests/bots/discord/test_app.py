@@ -819,9 +819,9 @@ class TestConnection:
         async with room(redis_client, before=away) as here:
             await here.answered("ann", GENERAL, "@nebula hello", "Hi.")
         told = [record.getMessage() for record in caplog.records if "Discord" in record.getMessage()]
-        away = [text for text in told if "HTTP 503" in text]
-        assert len(away) == 1
-        assert "DISCORD_API_URL" in away[0]
+        lost = [text for text in told if "HTTP 503" in text]
+        assert len(lost) == 1
+        assert "DISCORD_API_URL" in lost[0]
         assert told.count("Discord answers now") == 1
 
     async def test_a_failed_handshake_is_logged_as_one_sentence(
