@@ -11,12 +11,15 @@ from core.access.quotas import UserLimits, UserQuotas
 from core.commands.handlers import Handlers
 from core.domain.options import Switch
 from core.domain.ports import Model, Platform
+from core.files.attachments import AttachmentReader, FileBounds
+from core.files.reader import FileLimits, FileReader
 from core.inbound.buttons import ButtonActions
 from core.inbound.dispatcher import Dispatcher
 from core.inbound.edits import EditHandler
 from core.inbound.followups import FollowUps
 from core.inbound.introduction import Introduction
 from core.inbound.otherbots import OtherBots
+from core.inbound.undoing import Undoing
 from core.nebula.client import Nebula
 from core.nebula.retries import Before
 from core.nebula.wrappers.account_limits import TIERS, AccountRateLimits, Tier
@@ -24,6 +27,7 @@ from core.nebula.wrappers.breaking import Breakers, BreakingModel
 from core.nebula.wrappers.deadline import DeadlineModel
 from core.nebula.wrappers.fallback import FallbackModel
 from core.nebula.wrappers.rate_limited import RateLimitedModel
+from core.prompt.vision import Vision
 from core.ratelimit.limiter import RateLimiter
 from core.settings.config import Config
 from core.settings.parameters import DAY_SECONDS
@@ -179,10 +183,12 @@ def assemble(
     handover: float = HANDOVER_SECONDS,
     reading: float = READ_SECONDS,
     backoff: tuple[float, ...] = BACKOFF_SECONDS,
+    file_limits: FileLimits | None = None,
 ) -> Bot:
     """Build the core with this Redis, this model (see `chat_model`) and these platforms. `limiter`: replaces the usual
     one. `spaces`: see Spaces. `handover`: how long to watch a turn that was handed back, in seconds.
-    `reading`: how long a question waits for what was said around it. `backoff`: see SummaryWriter."""
+    `reading`: how long a question waits for what was said around it. `backoff`: see SummaryWriter.
+    `file_limits`: what reading a file may cost."""
     retention = Retention(
         lease=config.lease_seconds,
         keep=config.history_days * DAY_SECONDS,
@@ -222,6 +228,14 @@ def assemble(
             backoff=backoff,
         ),
         background=background,
+        files=AttachmentReader(
+            surfaces.fetch,
+            FileReader(file_limits),
+            FileBounds(config.file_bytes, config.question_bytes, config.files_seconds),
+        ),
+        vision=Vision(
+            config.nebula_vision_models, config.nebula_vision_model, surely=config.given("nebula_vision_model")
+        ),
         painter=Painter(model, picture_options(config)),
     )
     titles = Titles(model, turns, surfaces, background) if config.reply_titles is Switch.ON else None
@@ -240,17 +254,21 @@ def assemble(
         at_once=config.turns_at_once,
     )
     inbox = Inbox(turns, records, settings, admission, runner, surfaces, accepted, background)
+    undoing = Undoing(records, settings, surfaces, background)
     dispatcher = Dispatcher(
         inbox,
         turns,
         Handlers(settings, turns, records, threads, ratings, model, people.sentence),
-        ButtonActions(inbox, turns, records, settings, ratings, access),
+        ButtonActions(
+            inbox, turns, records, settings, ratings, undoing, access, vision_model=config.nebula_vision_model
+        ),
         EditHandler(inbox, turns, records, settings, admission, surfaces, background),
         Presence(redis, config.missed_minutes * 60, spaces),
         rate_limits,
         FollowUps(settings, threads),
         OtherBots(turns, access),
         Introduction(turns, access, config.operator, on=config.introduction is Switch.ON),
+        undoing,
         access,
     )
     return Bot(dispatcher, inbox, runner, assistant, records, limiter)

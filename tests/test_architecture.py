@@ -24,7 +24,7 @@ ALLOWED: dict[str, set[str]] = {
     "core.settings": {"core.domain", "core.finding", "core.text"},
     "core.ratelimit": {"core.domain"},
     "core.prompt": {"core.domain", "core.settings", "core.text"},
-    "core.files": {"core.pauses", "core.text"},
+    "core.files": {"core.domain", "core.pauses", "core.text"},
     # It runs in a process of its own: nothing of ours imports it.
     "core.files.child": {"core.files", "core.text"},
     "core.store.redis": {"core.domain", "core.finding", "core.metrics"},
@@ -39,7 +39,7 @@ ALLOWED: dict[str, set[str]] = {
     "core.commands": {"core.domain", "core.settings", "core.store", "core.text"},
     "core.turns": {
         *("core.domain", "core.settings", "core.ratelimit", "core.prompt", "core.store", "core.reply"),
-        *("core.access", "core.metrics", "core.summaries", "core.text"),
+        *("core.access", "core.metrics", "core.summaries", "core.text", "core.files", "core.pauses"),
     },
     "core.inbound": {
         *("core.domain", "core.settings", "core.ratelimit", "core.store", "core.access", "core.commands"),
@@ -138,6 +138,7 @@ ALLOWED: dict[str, set[str]] = {
     "bots.compose": {
         *("core.domain", "core.settings", "core.ratelimit", "core.store", "core.store.redis", "core.nebula"),
         *("core.nebula.wrappers", "core.access", "core.commands", "core.summaries", "core.turns", "core.inbound"),
+        *("core.files", "core.prompt"),
     },
     "bots.run": {
         *("core.domain", "core.finding", "core.settings", "core.store.redis", "core.nebula.wrappers"),

@@ -36,6 +36,7 @@ async def console(config: Config) -> None:
     """Answer typed or piped input until it ends."""
     screen = Console()
     platform = ConsolePlatform(screen)
+    config = config.model_copy(update={"access_allow": (), "access_deny": ()})  # whoever sits here runs the bot
     async with storage(config) as store, chat_model(config, store.redis) as model:
         bot = assemble(config, store.redis, model, [platform])
         async with bot.runner.open():

@@ -8,8 +8,8 @@ from rich.markdown import Markdown
 from rich.spinner import Spinner
 from rich.text import Text
 
-from core.domain.conversation import Address, Place
-from core.domain.errors import Rejected
+from core.domain.conversation import Address, Attachment, Place
+from core.domain.errors import Forbidden, Rejected
 from core.domain.options import Memory, Placement, PlatformDefaults
 from core.domain.page import Page
 from core.domain.ports import Posted, QuestionStatus, Status, Surface
@@ -112,6 +112,10 @@ class ConsolePlatform:
     async def channel_name(self, place: Place) -> str:
         """A terminal has no channels."""
         return ""
+
+    async def fetch(self, attachment: Attachment, most: int) -> bytes:
+        """Nobody can attach a file here. Raises Forbidden."""
+        raise Forbidden("a terminal has no files")
 
     def close(self) -> None:
         """Finish the reply on screen, if there is one."""

@@ -30,9 +30,10 @@ from bots.discord.outbound.interaction_surface import InteractionSurface
 from bots.discord.outbound.reactions import SIGN, Reactions
 from bots.discord.outbound.titles import rename
 from bots.discord.permissions import invite_url
+from bots.discord.room.files import FileFetcher
 from bots.discord.room.reader import Reader
 from bots.discord.room.said import GuildView
-from core.domain.conversation import Address, Place
+from core.domain.conversation import Address, Attachment, Place
 from core.domain.errors import PlatformError
 from core.domain.options import Memory, Placement, PlatformDefaults, Switch
 from core.domain.ports import Connection, Surface
@@ -94,6 +95,7 @@ class Discord:
         self._base, self._http = base, Http(base, self._token, limits)
         self._rest = Rest(self._http, limits)
         self._reactions, self._reader = Reactions(self._rest, limits), Reader(self._rest)
+        self._files = FileFetcher(self._rest, base)
         self._own_id = ""
         self._trouble: Finding | None = None  # why there is no connection
         self._without_content = False  # Discord refused the intent, whatever the flags say
@@ -148,6 +150,14 @@ class Discord:
         guild = self._guild(place.workspace)
         channel = guild.get_channel(int(place.channel)) if guild and place.channel.isdigit() else None
         return channel.name if channel else ""
+
+    async def fetch(self, attachment: Attachment, most: int) -> bytes:
+        """The content of a file, at most `most` bytes of it.
+
+        Raises PlatformError: TooLong if it is larger, Forbidden if we may not read it, Gone if it was deleted,
+        Unreachable. Whoever calls it gives it a deadline.
+        """
+        return await self._files.fetch(attachment, most)
 
     def _view(self, place: Place) -> GuildView:
         """What the connections know of a place."""

@@ -44,7 +44,10 @@ async def sandbox(environment: Environment) -> None:
         menus = {ASK: ASK_ABOUT, SUMMARISE: SUMMARISE_THREAD}
         screens = (SlackScreen(slack, menus), DiscordScreen(discord))
         folder = stack.enter_context(_own_folder(config.data_dir))
-        local = config.model_copy(update={"data_dir": folder, "redis_url": None, "drain_seconds": 0})
+        # Who may ask, and how much, is about other places and people.
+        local = config.model_copy(
+            update={"data_dir": folder, "redis_url": None, "drain_seconds": 0, "access_allow": (), "access_deny": ()}
+        )
         model_server = None
         if config.nebula_api_key is None:
             pace = FAKE_TOKENS_PER_SECOND if sys.stdin.isatty() else 0.0

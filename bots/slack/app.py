@@ -18,6 +18,7 @@ from bots.adapter import Examination
 from bots.slack.api import transport
 from bots.slack.api.client import Web, sdk_log
 from bots.slack.api.connection import SocketConnections
+from bots.slack.api.download import Downloads
 from bots.slack.api.lookups import CallBudget
 from bots.slack.api.people import People
 from bots.slack.api.workspace import PATIENCE, Capabilities, Identity, Patience
@@ -41,7 +42,7 @@ from bots.slack.outbound.private_file import share_privately
 from bots.slack.outbound.status import Eyes
 from bots.slack.outbound.streaming_surface import StreamingSurface
 from bots.slack.outbound.surface import SlackSurface
-from core.domain.conversation import Address, Place
+from core.domain.conversation import Address, Attachment, Place
 from core.domain.errors import PlatformError
 from core.domain.options import Memory, Placement, PlatformDefaults, Streaming, Switch
 from core.domain.ports import Connection, Surface
@@ -89,6 +90,7 @@ class Slack:
         self._eyes = Eyes(self._web, config.slack_statuses)
         self._limiter = self._eyes.limiter
         self._capabilities = Capabilities()
+        self._downloads = Downloads(self._web, self._capabilities)
         self._pane = AgentPane(self._web, self._eyes, self._capabilities)
         self._connections = SocketConnections()
         self._patience = patience
@@ -143,6 +145,11 @@ class Slack:
         await self._signed_in.wait()
         assert self._surroundings
         return await self._surroundings.channel_name(place)
+
+    async def fetch(self, attachment: Attachment, most: int) -> bytes:
+        """Return the content of a file; it waits until we know which rights we have. Raises PlatformError."""
+        await self._signed_in.wait()
+        return await self._downloads.fetch(attachment, most)
 
     def share(self, limiter: RateLimiter) -> None:
         """Count statuses, reactions and the search for missed questions together with other processes."""

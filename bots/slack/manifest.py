@@ -41,6 +41,7 @@ SCOPES = {
         f"the slash command, and “{ASK}” and “{SUMMARISE}” in the menu of a message",
         "commands work behind a mention only, and messages have no menus",
     ),
+    "files:read": SlackRight("read the files of a question, and see its pictures", "files are named, but not read"),
     "files:write": SlackRight(
         "attach pictures, and answers that are too long for messages", "such a reply has no file"
     ),
@@ -87,7 +88,7 @@ FOR_HISTORY = frozenset(
     {"channels:history", "groups:history", "mpim:history", "message.channels", "message.groups", "message.mpim"}
 )
 # Scopes that an app with an older or a smaller manifest may lack; everything else then works as it always did.
-OPTIONAL = FOR_AGENTS | FOR_HISTORY | {"im:write", "member_joined_channel"}
+OPTIONAL = FOR_AGENTS | FOR_HISTORY | {"files:read", "im:write", "member_joined_channel"}
 
 # Where Slack sends requests without Socket Mode; users replace it with their own address.
 EXAMPLE_URL, _PATH = "https://nebula-bot.example.com", "/slack/events"

@@ -9,7 +9,6 @@ from core.domain.question import Declined, Question
 from core.domain.turn_id import unasked
 
 EMPTY = "Ask me something: write your question in the same message. `!help` shows what else I can do."
-ONLY_FILES = "I can't read files or images yet. Please write your question in the message itself."
 DENIED = "You can't use this bot here. Ask whoever runs it for access."
 EXTERNAL = "Only members of this workspace can use this bot here."
 
@@ -93,14 +92,17 @@ class Admission:
 
         Raises StoreError.
         """
-        return self._access.refusal(question.author, question.place) or await self.quota.take(question)
+        if refusal := self._access.refusal(question.author, question.place):
+            return refusal
+        return "" if question.shows else await self.quota.take(question)
 
     def judged(self, question: Question) -> Question:
         """Return the question, declined if it is empty or too long; a text that is too long is not even stored."""
         text = question.text.strip()
-        if not text:
-            why = ONLY_FILES if question.attachments else EMPTY
-            return _declined(question, question.declined or Declined(why))
+        if question.shows:
+            return question  # it was answered already
+        if not (text or (question.attachments and not question.draws)):
+            return _declined(question, question.declined or Declined(EMPTY))
         if len(text) > self._longest:
             notice = (
                 f"Your message has {len(text):,} characters; I take at most {self._longest:,}. "

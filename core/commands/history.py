@@ -54,8 +54,9 @@ class HistoryCommands:
         )
 
     async def export(self, invocation: Invocation, rights: RightsOf) -> Response:
-        """Export the same as a file, one exchange per line, and then the summaries. Only their owner gets private
-        exchanges; a summary goes to those who get all exchanges, and to the only person of whose questions it tells."""
+        """Export the same as a file: one exchange per line, then replaced answers, then the summaries. Only their owner
+        gets private exchanges; a summary goes to those who get all exchanges, and to the only person of whose questions
+        it tells."""
         mine = await self._only_mine(invocation, rights)
         lines: list[str] = []
         summaries: list[str] = []
@@ -64,8 +65,11 @@ class HistoryCommands:
                 continue
             lines += [
                 json.dumps({"conversation": conversation.name, **asdict(exchange)}, ensure_ascii=False)
-                for exchange in await self._records.history(conversation)
-                if not mine or invocation.author.id in (exchange.author.id, *exchange.others)
+                for exchange in (
+                    *await self._records.history(conversation),
+                    *await self._records.replaced(conversation),
+                )
+                if not mine or exchange.asked_by(invocation.author.id)
             ]
             summaries += [
                 _told(conversation, thread, summary)

@@ -73,6 +73,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("unmute", "Answer follow-ups here again"),
     Command("ratings", "Show how people rated the answers here"),
     Command("reset", "Forget what was said here", changes=True),
+    Command("undo", "Forget your last question here, and take my answer to it away"),
     Command("forget", "Forget your questions in this channel, or all of them", (_WHOSE,)),
     Command("export", "Get what I remember of this channel as a file", (_WHOSE,)),
     Command("suggest list", "List the questions that I suggest where a chat begins", suggests=True),

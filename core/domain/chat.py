@@ -13,6 +13,11 @@ BEAT_SECONDS = 0.15  # between two reads of a quick stream, unless somebody asks
 # has to wait. After a read of so many bytes the next one follows at once.
 FULL_BYTES = 8_192
 QUICK_READS = 4  # a stream counts as quick after more reads in a row than this, each within BEAT_SECONDS
+# Words in the names of models that see pictures.
+SEEING = (
+    *("vl", "vision", "internvl", "gpt-4o", "gpt-4.1", "gpt-5", "gemini", "claude", "pixtral", "llava", "llama-4"),
+    *("gemma-3", "minicpm-v"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +29,21 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture, small enough for a model. `data`: its bytes, of the type `mime`."""
+
+    name: str
+    data: bytes
+    mime: str = "image/jpeg"
+
+
+@dataclass(frozen=True, slots=True)
 class ChatMessage:
-    """One message of a chat request."""
+    """One message of a chat request. `pictures`: those that the model sees beside the text."""
 
     role: Literal["system", "user", "assistant"]
     content: str
+    pictures: tuple[Picture, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +61,11 @@ class ChatRequest:
     max_tokens: int | None = None
     deadline: float | None = None
     urgent: bool = True
+
+    @property
+    def pictures(self) -> int:
+        """How many pictures the model sees."""
+        return sum(len(each.pictures) for each in self.messages)
 
 
 class Finish(StrEnum):
@@ -109,12 +129,13 @@ class ImageResult:
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """A model on offer. Sizes are in tokens; None where the catalog does not say."""
+    """A model on offer. Sizes are in tokens; None where the catalog does not say. `sees`: it takes pictures."""
 
     name: str  # its name in the API
     alias: str = ""  # the short name people use
     context: int | None = None
     max_output: int | None = None
+    sees: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from operator import itemgetter
 
+from core.domain.chat import Finish
 from core.domain.options import Placement, Streaming
 from core.domain.turn_id import TurnId
 from core.text import harmless, one_line
@@ -149,17 +150,30 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A file attached to a message. All of it is made harmless; `size` is in bytes, `kind` is a MIME type."""
+    """A file attached to a message. All of it is made harmless; `size` is in bytes, as the platform says it, `kind` is
+    a MIME type.
+
+    `file`: the platform's id of the file; `channel`, `message`: where to ask for it again.
+    """
 
     name: str
     kind: str
     url: str
     size: int
+    file: str = ""
+    channel: str = ""
+    message: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", one_line(self.name))
         object.__setattr__(self, "kind", one_line(self.kind))
-        object.__setattr__(self, "url", harmless(self.url))
+        for each in ("url", "file", "channel", "message"):
+            object.__setattr__(self, each, harmless(getattr(self, each)))
+
+    @property
+    def identity(self) -> str:
+        """What tells it from other files: an address may be another each time that a platform tells it."""
+        return self.file or self.url
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +226,13 @@ class Exchange:
     model: str = ""
     others: tuple[str, ...] = ()  # ids of the other people whose questions it answers
     thread: str = ""
+    written: float = 0.0  # epoch seconds of the answer, by the server's clock: the order of its versions
+    finish: Finish | None = None  # why the model stopped, if it had more to say
+    stopped: bool = False  # somebody ended the answer
+
+    def asked_by(self, person: str) -> bool:
+        """Whether this person asked it, or one of the questions that it answers."""
+        return person == self.author.id or person in self.others
 
 
 @dataclass(frozen=True, slots=True)

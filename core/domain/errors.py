@@ -9,6 +9,7 @@ NebulaBotError
 │   ├── WrongAddress           something else than the API answers at its address
 │   ├── Filtered               a content filter refuses the question or its history
 │   ├── ContextTooLong         the request does not fit the model
+│   ├── CantSee                the model takes no pictures
 │   ├── UnknownModel           the API does not offer this model, or not to this key
 │   ├── BadRequest             the API refused a parameter
 │   ├── ServerTrouble          the API failed or could not be reached
@@ -103,6 +104,18 @@ class ContextTooLong(ModelError):
     def __init__(self, detail: str = "", window: int | None = None, prompt: int | None = None) -> None:
         super().__init__(detail)
         self.window, self.prompt = window, prompt
+        self.fallback = False
+
+
+class CantSee(ModelError):
+    """The pictures are left out before people see this. `most`: so many the model takes at once, mostly none.
+    `fallback`: it was the fallback that refused them."""
+
+    notice = "This model can't see pictures. Please ask in words, or choose a model that sees."
+
+    def __init__(self, detail: str = "", most: int = 0) -> None:
+        super().__init__(detail)
+        self.most = most
         self.fallback = False
 
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
 from core.domain.chat import Beat, Catalog, ChatRequest, Completion, Delta, ImageRequest, ImageResult
-from core.domain.conversation import Address, Place
+from core.domain.conversation import Address, Attachment, Place
 from core.domain.options import PlatformDefaults
 from core.domain.page import Page
 from core.domain.question import Question
@@ -166,6 +166,12 @@ class Platform(Protocol):
     async def channel_name(self, place: Place) -> str:
         """The name of a channel, also for a thread in it, "" if it is not known. Raises PlatformError; whoever calls it
         gives it 5 s."""
+        ...
+
+    async def fetch(self, attachment: Attachment, most: int) -> bytes:
+        """The content of a file, at most `most` bytes of it. Raises PlatformError: TooLong if it is larger, Forbidden
+        if we may not read it, Rejected if it is kept elsewhere, Gone if it was deleted, Unreachable. Whoever calls it
+        gives it a deadline."""
         ...
 
 

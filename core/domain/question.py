@@ -11,6 +11,12 @@ from core.text import harmless
 MAX_TEXT_CHARACTERS = 200_000
 """Adapters cut what people write here before they parse it. No platform sends more, and no question may be so long."""
 
+# A file may be another person's: its name ends no bracket, and begins no mark of a chat template.
+_DEFUSED = str.maketrans("<>[]", "‹›()")
+
+
+NO_VERSION = TurnId("")
+
 
 @dataclass(frozen=True, slots=True)
 class New:
@@ -24,6 +30,14 @@ class Regenerate:
     turn: TurnId
     messages: tuple[str, ...]
     answered: bool = True  # false if the old reply was only a notice
+    keeps: bool = False  # the old answer stays as a version: it answers the same words
+
+
+@dataclass(frozen=True, slots=True)
+class Show(Regenerate):
+    """Turn to another version of an answer: the turn that it was stored under. The model is not asked."""
+
+    version: TurnId = NO_VERSION
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +105,11 @@ class Question:
         return self.kind if isinstance(self.kind, Regenerate) else None
 
     @property
+    def shows(self) -> Show | None:
+        """The version of its answer that is to be shown."""
+        return self.kind if isinstance(self.kind, Show) else None
+
+    @property
     def continues(self) -> Continue | None:
         """The answer that the new one continues."""
         return self.kind if isinstance(self.kind, Continue) else None
@@ -116,6 +135,13 @@ class Question:
     def is_open(self) -> bool:
         """Whether others could read that somebody asked it; a press of a button asks nothing new."""
         return isinstance(self.kind, New | Declined) and not self.private
+
+    @property
+    def words(self) -> str:
+        """What the history keeps: the text, with the names of its files, which is all it keeps of them."""
+        names = " ".join(f"[file: {each.name.translate(_DEFUSED)}]" for each in self.attachments)
+        text = f"imagine {self.text}" if self.draws else self.text
+        return "\n\n".join(filter(None, (text, names)))
 
     @property
     def asker(self) -> str:

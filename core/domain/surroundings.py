@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from core.domain.conversation import Attachment
 from core.domain.options import Context
 from core.text import harmless, one_line
 
@@ -21,13 +22,15 @@ class Role(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Said:
     """A message of the room around a question. `text` holds the names of its attachments, too; all of it is made
-    harmless. `id` is the platform's, `at` in epoch seconds."""
+    harmless. `id` is the platform's, `at` in epoch seconds. `files`: its attachments, which are read only if the
+    question is about them."""
 
     id: str
     author: str
     role: Role
     at: float
     text: str
+    files: tuple[Attachment, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "author", one_line(self.author))

@@ -37,6 +37,12 @@ def regenerated(turn: TurnId) -> TurnId:
     return TurnId(f"{first}#{version + 1}")
 
 
+def first_turn(turn: str) -> str:
+    """The turn that answered the same question first; the same as in common.lua."""
+    found = _REGENERATED.fullmatch(turn)
+    return found[1] if found else turn
+
+
 def continued(turn: TurnId) -> TurnId:
     """The turn that continues the answer of this one. Everybody's press names the same turn."""
     return TurnId(f"{turn}+")

@@ -30,6 +30,12 @@ _REASONS = {
     Trouble.TIME: "it takes too long to read. Send the part of it that matters.",
     Trouble.MEMORY: "it takes too much memory to read, or it is damaged. Send the part of it that matters.",
     Trouble.BUSY: "something went wrong on my side. Please try again.",
+    Trouble.FORBIDDEN: "I am not allowed to read it. Whoever runs me can give me the right to read files.",
+    Trouble.ELSEWHERE: "it is kept somewhere else. Send the file itself.",
+    Trouble.DELETED: "it was deleted.",
+    Trouble.UNREACHABLE: "I could not fetch it in time. Please try again.",
+    Trouble.MANY: "there are too many files, or too much is in them. Send those that matter.",
+    Trouble.UNSEEN: "this model can't see pictures.",
 }
 
 
@@ -42,15 +48,6 @@ class FileText:
     kind: FileKind
     parts: tuple[Part, ...]
     note: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """A picture, small enough for a model. `data`: its bytes, of the type `mime`."""
-
-    name: str
-    data: bytes
-    mime: str = "image/jpeg"
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,13 @@ class Trouble(StrEnum):
     TIME = "time"
     MEMORY = "memory"
     BUSY = "busy"
+    # these are found before there are bytes of it, or after they were read
+    FORBIDDEN = "forbidden"
+    ELSEWHERE = "elsewhere"
+    DELETED = "deleted"
+    UNREACHABLE = "unreachable"
+    MANY = "many"
+    UNSEEN = "unseen"
 
 
 _PREFIX = 4096  # bytes that are looked at

@@ -15,7 +15,8 @@ from typing import Annotated
 
 import msgspec
 
-from core.files.found import FileText, Picture, Unread, file_name
+from core.domain.chat import Picture
+from core.files.found import FileText, Unread, file_name
 from core.files.kinds import FileKind, Trouble, recognise
 from core.files.part import Part
 

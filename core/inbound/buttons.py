@@ -7,14 +7,16 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from core.access.admission import EVERYBODY, AccessList
+from core.commands.asking import named_model
 from core.commands.responses import Response, RightsOf
-from core.domain.conversation import Author, Conversation, Place, Reason, Rights
+from core.domain.conversation import Author, Conversation, Exchange, Place, Reason, Rights
 from core.domain.page import Action, ReplyFile
 from core.domain.ports import full, waiting
 from core.domain.progress import AnsweredQuestion
-from core.domain.question import Continue, Question, Regenerate
+from core.domain.question import Continue, Question, Regenerate, Show
 from core.domain.turn_id import Step, TurnId, asked_anew, continued, regenerated, step_of
 from core.inbound.menus import shared
+from core.inbound.undoing import Undoing
 from core.reply.takeaway import MOST_FILES, code_files, table_files
 from core.settings.routing import conversation_at
 from core.store.ratings import Ratings
@@ -32,6 +34,7 @@ NO_REASON = "Write what was wrong into the form."
 UNDER_WAY = "That is already under way."
 SHARED = "You have shared this answer already."
 NOT_KEPT = "I no longer remember this answer, so I can't share it."
+NO_VERSION = "I no longer have another version of this answer."
 NOT_KEPT_HERE = "I no longer remember this answer. You can copy it from the message."
 CODE = f"The code of this answer, at most {MOST_FILES} blocks. A model wrote it: read it before you run it."
 TABLES = f"The tables of this answer, at most {MOST_FILES}. A cell that would be a formula begins with an apostrophe."
@@ -43,7 +46,8 @@ GO_ON = "Go on exactly where you stopped. Repeat nothing."
 class ButtonPress:
     """A button that somebody pressed: the conversation it names and the message it is under. `id` is the same for every
     delivery of one press, and None where a platform delivers a press once. `turn`: the one that the button itself
-    names, where messages have no ids of the platform's."""
+    names, where messages have no ids of the platform's. `model`: the one that they chose to answer again, "" for the
+    same."""
 
     conversation: Conversation
     message: str
@@ -51,6 +55,7 @@ class ButtonPress:
     author: Author
     id: TurnId | None = None
     turn: TurnId | None = None
+    model: str = ""
 
 
 class ButtonActions:
@@ -63,15 +68,23 @@ class ButtonActions:
         records: ConversationLookups,
         settings: SettingsStore,
         ratings: Ratings,
+        undoing: Undoing,
         access: AccessList = EVERYBODY,
+        vision_model: str = "",
     ) -> None:
+        """`vision_model`: the model that is asked about pictures which another one did not see."""
         self._inbox, self._turns, self._records = inbox, turns, records
-        self._settings, self._ratings, self._access = settings, ratings, access
+        self._settings, self._ratings, self._undoing, self._access = settings, ratings, undoing, access
+        self._vision_model = vision_model
         self._actions: dict[Action, Callable[[ButtonPress, RightsOf], Awaitable[Response | None]]] = {
             Action.STOP: self._stop,
             Action.AGAIN: self._regenerate,
             Action.GO_ON: self._continue,
             Action.SHARE: self._share,
+            Action.PREVIOUS: partial(self._turn_to, -1),
+            Action.NEXT: partial(self._turn_to, 1),
+            Action.UNDO: self._undo,
+            Action.SEE: self._see,
             Action.FILE: partial(self._take, files_of=code_files, words=CODE),
             Action.TABLE: partial(self._take, files_of=table_files, words=TABLES),
         }
@@ -136,15 +149,39 @@ class ButtonActions:
             return Response(NOT_YOURS)
         return None if await self._turns.stop(press.conversation, question.id) else Response(OVER)
 
-    async def _regenerate(self, press: ButtonPress, rights: RightsOf) -> Response | None:
-        """Ask the same question once more; the new answer comes in the same messages and replaces the old one."""
+    async def _see(self, press: ButtonPress, rights: RightsOf) -> Response | None:
+        """Ask a model that sees pictures the same question."""
+        return await self._regenerate(press, rights, model=self._vision_model)
+
+    async def _regenerate(self, press: ButtonPress, rights: RightsOf, model: str = "") -> Response | None:
+        """Ask the same question once more; the new answer comes in the same messages and replaces the old one.
+        `model`: which one to ask, "" for the same."""
         previous = await self._records.ended(press.conversation, press.message)
         if previous is None:
             return await self._unknown(press)
         if not await _is_allowed(press, previous.question, rights):
             return Response(NOT_YOURS)
-        answered = await self._records.exchange(press.conversation, previous.messages[0]) is not None
-        return await self._ask(press, regeneration(previous, answered=answered))
+        answer = await self._records.exchange(press.conversation, previous.messages[0])
+        model = named_model(press.model) or model or previous.question.model
+        return await self._ask(press, replace(regeneration(previous, answer), model=model))
+
+    async def _turn_to(self, step: int, press: ButtonPress, rights: RightsOf) -> Response | None:
+        """Show the version before or after the one on screen, in the same messages; behind the last comes the first."""
+        previous = await self._records.ended(press.conversation, press.message)
+        if previous is None:
+            return await self._unknown(press)
+        old = previous.question
+        if not await _is_allowed(press, old, rights):
+            return Response(NOT_YOURS)
+        turns = [each.turn for each in await self._records.versions(press.conversation, old.id)]
+        if old.id not in turns or len(turns) < 2:
+            return await self._unknown(press, NO_VERSION)
+        version = turns[(turns.index(old.id) + step) % len(turns)]
+        show = Show(old.id, previous.messages, keeps=True, version=version)
+        return await self._ask(press, replace(old, id=regenerated(old.id), kind=show))
+
+    async def _undo(self, press: ButtonPress, rights: RightsOf) -> Response | None:
+        return await self._undoing.pressed(press.conversation, press.message, press.place, press.author, rights)
 
     async def _continue(self, press: ButtonPress, rights: RightsOf) -> Response | None:
         """Ask the model to go on, in the name of whoever pressed; the answer comes below the old one."""
@@ -161,6 +198,7 @@ class ButtonActions:
                 text=GO_ON,
                 message=old.message,
                 at=time.time(),
+                attachments=old.attachments,
                 kind=Continue(old.id),
                 private=old.private,
                 model=old.model,
@@ -193,10 +231,10 @@ class ButtonActions:
         if exchange := await self._records.exchange(press.conversation, press.message):
             await self._turns.undo(step_of(exchange.turn, Step.SHARED))
 
-    async def _unknown(self, press: ButtonPress) -> Response:
+    async def _unknown(self, press: ButtonPress, sentence: str = FORGOTTEN) -> Response:
         running = await self._records.running(press.conversation)
         again = any(press.message in each.messages for each in running)
-        return Response(UNDER_WAY if again else FORGOTTEN)
+        return Response(UNDER_WAY if again else sentence)
 
     async def _running(self, press: ButtonPress) -> Question | None:
         """The running question whose reply is in this message. One whose messages are not known yet may be it, unless
@@ -233,10 +271,13 @@ class ButtonActions:
                 return None
 
 
-def regeneration(previous: AnsweredQuestion, *, answered: bool) -> Question:
-    """The same question once more. `answered`: an answer exists, and stays until there is a new one."""
+def regeneration(previous: AnsweredQuestion, answer: Exchange | None) -> Question:
+    """The same question once more. Its answer, if there is one, stays until there is a new one, and then as a version
+    if it answers the same words."""
     old = previous.question
-    return replace(old, id=regenerated(old.id), kind=Regenerate(old.id, previous.messages, answered))
+    keeps = answer is not None and answer.turn == old.id and answer.question == old.words and not old.draws
+    kind = Regenerate(old.id, previous.messages, answer is not None, keeps)
+    return replace(old, id=regenerated(old.id), kind=kind)
 
 
 async def _is_allowed(press: ButtonPress, question: Question, rights: RightsOf) -> bool:

@@ -23,6 +23,7 @@ from core.inbound.followups import FollowUps
 from core.inbound.introduction import Introduction
 from core.inbound.menus import catch_up
 from core.inbound.otherbots import OtherBots
+from core.inbound.undoing import Undoing
 from core.ratelimit.shared import SharedRateLimit
 from core.store.presence import Presence
 from core.store.turns import Acceptance, Turns
@@ -54,6 +55,7 @@ class Dispatcher:
         followups: FollowUps,
         bots: OtherBots,
         introduction: Introduction,
+        undoing: Undoing,
         access: AccessList = EVERYBODY,
     ) -> None:
         """`rate_limits`: counts the calls of all processes, for those that an adapter makes beside replies.
@@ -62,6 +64,7 @@ class Dispatcher:
         self.rate_limits, self.followups, self.bots, self.introduction = rate_limits, followups, bots, introduction
         self._inbox, self._turns, self._handlers, self._buttons = inbox, turns, handlers, buttons
         self._edits, self._presence, self._access = edits, presence, access
+        self._undoing = undoing
         self._bursts, self._typing = Bursts(), Bursts(30, 1.0)  # of commands and presses; of letters typed
 
     async def heard(self, question: Question, rights: RightsOf) -> Response | None:
@@ -167,7 +170,9 @@ class Dispatcher:
         """A command that asks nothing, however fast it comes. Never raises: the response says what went wrong."""
         if refusal := self._access.refusal(invocation.author, invocation.place):
             return Response(refusal)
-        found = await self._guarded(self._handlers.run(invocation, rights), invocation.command.name)
+        undoes = invocation.command.name == "undo"
+        work = self._undoing.commanded if undoes else self._handlers.run
+        found = await self._guarded(work(invocation, rights), invocation.command.name)
         return found or Response(NebulaBotError.notice)
 
     async def pressed(self, action: Action, press: ButtonPress, rights: RightsOf) -> Response | None:

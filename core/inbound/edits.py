@@ -89,7 +89,9 @@ class EditHandler:
                 await self._inbox.accept(question)
             return
         own = exchange.messages[:1] == (question.message,) and settings.edits is not EditPolicy.IGNORE
-        if own and exchange.question != self._admission.judged(question).text:
+        now = self._admission.judged(question)
+        # an older version did not store the names of files
+        if own and exchange.question not in (now.words, now.text):
             await self._records.delete(conversation, question.message)
 
     async def deleted(self, place: Place, message: str) -> None:
@@ -112,7 +114,10 @@ class EditHandler:
         if old.others:
             return None
         new = self._admission.judged(edited)
-        said = [(each.text, each.attachments, each.declined, each.model, each.draws) for each in (old, new)]
+        said = [
+            (each.text, [file.identity for file in each.attachments], each.declined, each.model, each.draws)
+            for each in (old, new)
+        ]
         if said[0] == said[1]:
             return None
         kind = new.declined or (NEW if old.declined else old.kind)
@@ -126,8 +131,8 @@ class EditHandler:
             return
         if settings.edits is EditPolicy.RERUN:
             message = previous.messages[0]
-            answered = await self._records.exchange(conversation, message) is not None
-            await self._inbox.accept(regeneration(replace(previous, question=new), answered=answered))
+            answer = await self._records.exchange(conversation, message)
+            await self._inbox.accept(regeneration(replace(previous, question=new), answer))
             return
         if not await self._records.revise(conversation, replace(previous, question=new)):
             return

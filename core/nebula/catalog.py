@@ -37,6 +37,8 @@ _OUTPUT = (
 _INSIDE = ("top_provider", "meta", "model_info", "limits", "capabilities", "model_spec", "limit", "architecture")
 _KINDS = ("model_type", "type", "mode", "task", "pipeline_tag", "kind", "category", "modality", "object_type")
 _OUTPUTS = ("output_modalities", "outputmodalities", "supported_output_modalities")
+_INPUTS = ("input_modalities", "inputmodalities", "supported_input_modalities")
+_VISION = ("supports_vision", "supportsvision", "vision", "supports_images", "supports_image_input", "multimodal")
 _NOT_TEXT = re.compile(
     r"image|video|audio|speech|embed|rerank|\btts\b|\bstt\b|\basr\b|transcri|moderation|diffusion|classif|music|\b3d\b"
 )
@@ -75,7 +77,11 @@ def parse(value: object) -> tuple[ModelInfo, ...]:
         found.setdefault(
             name,
             ModelInfo(
-                name, str(alias) if known else _ALIASES.get(name, ""), _size(item, _CONTEXT), _size(item, _OUTPUT)
+                name,
+                str(alias) if known else _ALIASES.get(name, ""),
+                _size(item, _CONTEXT),
+                _size(item, _OUTPUT),
+                _sees(item),
             ),
         )
     return tuple(found.values())
@@ -126,6 +132,24 @@ def _is_text(item: dict[str, object], name: str) -> bool:
                     return False
                 said = True
     return said or _NOT_TEXT_NAMES.search(name) is None
+
+
+def _sees(item: dict[str, object]) -> bool | None:
+    """Whether a model takes pictures; None if the list does not say so. OpenRouter lists what goes in, LiteLLM and
+    others say `supports_vision`, where a missing word says nothing; some name the way, as in "image-text-to-text"."""
+    holders = [item, *(inner for key in _INSIDE if isinstance(inner := item.get(key), dict))]
+    for holder in holders:
+        for key, value in holder.items():
+            name = key.lower()
+            if name in _INPUTS and isinstance(value, list) and value:
+                return any(isinstance(each, str) and each.lower() in ("image", "vision") for each in value)
+            if name in _VISION and isinstance(value, bool):
+                return value
+            if name in _KINDS and isinstance(value, str):
+                taken = re.split(r"->|-to-|_to_|2", value.lower())
+                if len(taken) > 1 and re.search("image|vision|any", "".join(taken[:-1])):
+                    return True
+    return None
 
 
 def _size(item: dict[str, object], names: Sequence[str]) -> int | None:

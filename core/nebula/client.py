@@ -25,7 +25,7 @@ from core.domain.chat import (
     ModelInfo,
     Usage,
 )
-from core.domain.errors import BadRequest, BrokenStream, ModelError, ModelTimeout, ServerTrouble, WrongAddress
+from core.domain.errors import BadRequest, BrokenStream, CantSee, ModelError, ModelTimeout, ServerTrouble, WrongAddress
 from core.nebula import catalog
 from core.nebula.dialect import STANDARD, Dialect, adapted
 from core.nebula.failures import (
@@ -272,6 +272,8 @@ class Nebula:
                     return
                 body = await error_body(response)
                 failed = self._refusal(response, body, model)
+            if isinstance(failed.error, CantSee) and not request.pictures:
+                failed = AttemptFailed(BadRequest(str(failed)))
             unset = frozenset(name for name, value in fields.items() if value is None)
             other = adapted(dialect, response.status_code, refusal_words(body), frozenset(fields), unset)
             if (

@@ -21,6 +21,7 @@ from core.domain.errors import (
     BadKey,
     BadRequest,
     Blocked,
+    CantSee,
     ContextTooLong,
     Filtered,
     ModelError,
@@ -87,6 +88,14 @@ _PLAIN = re.compile(
 _THROTTLED = re.compile(
     r"throttlingexception|throttling[._]|too many (?:concurrent )?requests|rate[ _-]?limit[ _-]?(?:exceeded|reached)"
     r"|too many tokens\b[^\n]{0,40}?(?:please wait|slow down)|(?:tokens|requests) per (?:minute|day)\b"
+)
+# A refusal of pictures: vLLM, DeepSeek, OpenRouter, LiteLLM, llama.cpp, SGLang, Groq, Mistral and many proxies.
+_BLIND = re.compile(
+    r"not a multi-?modal model|at most (?P<most>\d{1,3}) (?:image|picture)|unknown variant `image_url`"
+    r"|no endpoints found that support image|(?:image|vision|multi-?modal)[^\n]{0,40}?"
+    r"(?:(?:is|are|was) not|isn't|aren't|un)[ -]?(?:supp|allow|accept|enabl|avail)"
+    r"|(?:does not|doesn't|do not|cannot|can't|not) (?:support|accept|take|process|handle|have)\b[^\n]{0,30}?"
+    r"\b(?:image|vision|picture|multi-?modal)|content must be a string|image input is not"
 )
 _DURATION = re.compile(
     r"(?=.*\d)(?:(\d+(?:\.\d+)?)h(?:ours?)?)?(?:(\d+(?:\.\d+)?)m(?:in(?:utes?)?)?)?"
@@ -212,6 +221,8 @@ def _classify(status: int, words: str, detail: str, wait: float | None, model: s
     page = isinstance(error, str) and _PAGE.search(error[:2000]) is not None
     if status == 400 and _PLAIN.search(words):
         return WrongAddress(f"{detail}: it expects https://")
+    if status not in (401, 402, 429) and (blind := _BLIND.search(words)):
+        return CantSee(f"{detail}: no pictures", int(blind["most"] or 0))
     if status not in (401, 402, 404, 429) and _FILTERED.search(words):
         return Filtered(detail)
     if status == 429 and _AGAIN_IN.search(words):

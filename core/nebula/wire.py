@@ -6,13 +6,14 @@ The reader is tolerant: nearly every field may be missing, null or empty with se
 import json
 import math
 import re
+from binascii import b2a_base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 import msgspec
 
-from core.domain.chat import ChatRequest, Finish, Usage
+from core.domain.chat import ChatMessage, ChatRequest, Finish, Usage
 from core.nebula.dialect import Dialect, messages
 
 # The words of servers for why a model stopped, in lower case. OpenAI, vLLM, SGLang, llama.cpp, TGI, Ollama, Anthropic,
@@ -114,7 +115,7 @@ def request_fields(request: ChatRequest, model: str, dialect: Dialect, *, stream
     """The fields of a request in this dialect."""
     fields: dict[str, object] = {
         "model": model,
-        "messages": [{"role": each.role, "content": clean(each.content)} for each in messages(request, dialect)],
+        "messages": [{"role": each.role, "content": _written(each)} for each in messages(request, dialect)],
         dialect.output: request.max_tokens,
         "stream": stream,
         "temperature": request.temperature,
@@ -127,6 +128,18 @@ def request_fields(request: ChatRequest, model: str, dialect: Dialect, *, stream
         for name, value in fields.items()
         if name not in dialect.omitted and (value is not None or name in nulls)
     }
+
+
+def _written(message: ChatMessage) -> str | list[dict[str, object]]:
+    """The text of a message; with pictures a list of parts, as many servers take it only then. The server could not
+    fetch a picture from Slack or Discord, so it comes in the address."""
+    if not message.pictures:
+        return clean(message.content)
+    parts: list[dict[str, object]] = [{"type": "text", "text": clean(message.content)}]
+    for each in message.pictures:
+        data = b2a_base64(each.data, newline=False).decode()
+        parts.append({"type": "image_url", "image_url": {"url": f"data:{each.mime};base64,{data}"}})
+    return parts
 
 
 def request_body(fields: Mapping[str, object]) -> bytes:

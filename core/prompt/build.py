@@ -5,14 +5,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from core.domain.chat import ChatMessage, ChatRequest
+from core.domain.chat import ChatMessage, ChatRequest, Picture
 from core.domain.conversation import Author, Exchange
 from core.domain.errors import ContextTooLong
 from core.domain.question import Question
 from core.prompt.dialogue import told
 from core.prompt.quoting import named
 from core.prompt.summary import told as told_of_summary
-from core.prompt.tokens import TokenEstimator
+from core.prompt.tokens import PICTURE_TOKENS, TokenEstimator
 from core.settings.parameters import ChannelSettings
 from core.text import UNSEEN
 
@@ -53,6 +53,7 @@ def build(
     max_output: int | None = None,
     estimator: TokenEstimator,
     quoted: str = "",
+    pictures: tuple[Picture, ...] = (),
     summary: str = "",
 ) -> Built:
     """Build the request for this question, with as much of the newest history as fits.
@@ -62,12 +63,13 @@ def build(
     quarter of the window at most; in a direct message they don't.
     `context` is the model's window in tokens; the request leaves room for the answer and for errors of the estimate.
     `window` is a smaller one, which a refusal named: it limits the history, but the question is sent all the same.
-    `max_output` is the longest answer that the model can give, in tokens. `quoted` goes before the question.
+    `max_output` is the longest answer that the model can give, in tokens. `quoted` goes before the question,
+    and `pictures` go with it.
     Raises ContextTooLong if the question alone can't fit, however wrong the estimate is.
     """
     room = not question.place.direct
     rules = rules_for(settings, question)
-    fixed = [ChatMessage("system", rules), ChatMessage("user", _said(question.author, question.text, room))]
+    fixed = [ChatMessage("system", rules), ChatMessage("user", _said(question.author, question.words, room), pictures)]
     longest = settings.max_tokens
     if longest is not None and max_output is not None:
         longest = min(longest, max_output)
@@ -78,6 +80,7 @@ def build(
     if quoted:
         fixed[1] = replace(fixed[1], content=f"{quoted}\n\n{fixed[1].content}")
     left = int(limit * 0.95) - output - sum(estimator.count(model, each.content) for each in fixed)
+    left -= PICTURE_TOKENS * len(pictures)
     if left < 0:  # rather a short answer than none
         output = max(min(longest or 1024, LEAST_OUTPUT), output + left)
     count = partial(estimator.count, model)
@@ -121,7 +124,7 @@ def together(first: Question, others: Sequence[Question]) -> Question:
     said = (first.text, *(_said(each.author, each.text, room) for each in others))
     files = tuple(file for each in (first, *others) for file in each.attachments)
     people = tuple(dict.fromkeys(each.author.id for each in others))
-    return replace(first, text="\n\n".join(said), attachments=files, others=people)
+    return replace(first, text="\n\n".join(filter(None, said)), attachments=files, others=people)
 
 
 def _repeated(exchange: Exchange, room: bool) -> list[ChatMessage]:

@@ -35,6 +35,9 @@ _TOKENS_PER_OTHER = 0.7
 _LEAST_SHARE = 0.6
 # Tokens that a chat template adds around each message.
 _TOKENS_PER_MESSAGE = 5
+# Of a picture of 1,024 x 1,024 pixels, the largest that is sent: Qwen2.5-VL has one for 28 x 28 pixels. Other models
+# have from 258 (Gemini) to 1,601 (Llama 3.2).
+PICTURE_TOKENS = 1_400
 LEAST_RATIO, MOST_RATIO = 0.3, 5.0  # of a server's count and our guess
 _MAX_MODELS = 256
 # Of a longer text, so many samples stand for the whole: nobody waits for its count.

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from core.domain.chat import Finish
 from core.domain.options import Reasoning
-from core.domain.page import Action, Page, ReplyFile
+from core.domain.page import NO_CHOICES, Action, Choices, Page, ReplyFile
 from core.markdown.paginate import LONGEST_PAGE, Pages, step
 from core.pauses import Pausing
 from core.reply.state import Phase, Reply
@@ -150,7 +150,7 @@ class ReplyLayout:
         Returns False if that was done before.
         """
         if accepted is not None and accepted.text and index not in self._refused:
-            self._refused[index] = replace(accepted, foot=REFUSED_REST, growing=False, actions=(), thumbs=False)
+            self._refused[index] = replace(accepted.bare, foot=REFUSED_REST, growing=False)
         elif index in self._refused and not self._refused[index].text:
             return False
         else:
@@ -174,7 +174,8 @@ class ReplyLayout:
             if reply.file and self._cut_off:
                 foot = NO_PICTURE
             thumbs = reply.file is not None and self._has_buttons(reply)
-            bare = (Page("", head, foot if reply.over else "", not reply.over, actions, thumbs),)
+            choices = self._choices(reply)
+            bare = (Page("", head, foot if reply.over else "", not reply.over, actions, thumbs, choices),)
             visible = head != self._above(reply) and not (self._style.by_status and not reply.over)
             return self._settled(bare if (reply.over and (foot or reply.file)) or visible else ())
         if self._is_full(reply):
@@ -195,7 +196,7 @@ class ReplyLayout:
             thumbs = reply.over and self._has_buttons(reply) and bool(pages[-1].text)
             if thumbs:
                 actions += offers(reply.text, self._fits, len(pages))
-            pages[-1] = replace(pages[-1], foot=foot, actions=actions, thumbs=thumbs)
+            pages[-1] = replace(pages[-1], foot=foot, actions=actions, thumbs=thumbs, choices=self._choices(reply))
         settled = self._settled(pages)
         self._full = settled if full and not reply.over else ()
         return settled
@@ -303,9 +304,16 @@ class ReplyLayout:
             return ()
         if not reply.over:
             return (Action.STOP,)
-        found = (Action.GO_ON, Action.AGAIN) if _is_cut(reply) else (Action.AGAIN,)
+        see = (Action.SEE,) if reply.unseen else ()
+        found = (*((Action.GO_ON,) if _is_cut(reply) else ()), Action.AGAIN, *see)
         shared = (Action.SHARE,) if self._style.share and reply.text else ()
         return (*(found if self._style.again else ()), *shared)
+
+    def _choices(self, reply: Reply) -> Choices:
+        if not (reply.over and self._has_buttons(reply)):
+            return NO_CHOICES
+        found = reply.choices if self._style.again and not self._style.draws else Choices(undo=True)
+        return Choices(found.models) if reply.empty else found  # a notice is no version, and leaves nothing to undo
 
     def _has_buttons(self, reply: Reply) -> bool:
         return self._style.buttons and not (reply.over and reply.asked is None)  # the model was not asked at all

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from core.domain.chat import Delta, Finish, Usage
-from core.domain.page import ReplyFile
+from core.domain.page import NO_CHOICES, Choices, ReplyFile
 from core.reply.growing import GrowingText
 
 
@@ -50,6 +50,8 @@ class Reply:
     usage: Usage | None = None
     model: str = ""  # the model that answers, if it is not the one that was asked
     chosen: str = ""  # the model that was asked, if it is not the usual one here
+    choices: Choices = NO_CHOICES  # what people can choose once it is complete
+    unseen: bool = False  # it has pictures that this model did not see, and another one would
     file: ReplyFile | None = None  # the picture that answers instead of text
 
     @property
@@ -110,4 +112,6 @@ class Reply:
             usage=delta.usage or self.usage,
             model=delta.model or self.model,
             chosen=self.chosen,
+            choices=self.choices,
+            unseen=self.unseen,
         )

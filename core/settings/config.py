@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr
 
+from core.domain.chat import SEEING
 from core.domain.options import Context, EditPolicy, Listen, OldHistory, Overlap, Reasoning, Streaming, Switch
 from core.settings.encryption import Encryption
 from core.settings.environment import Section
@@ -130,6 +131,8 @@ class Config(Section):
     nebula_patience_seconds: float = Field(60, ge=0, le=86_400)
     nebula_deadline_seconds: float = Field(120, gt=0, le=86_400)
     nebula_fallback_model: str = ""
+    nebula_vision_model: str = "Qwen/Qwen2.5-VL-7B-Instruct"
+    nebula_vision_models: Words = SEEING
     nebula_image_model: str = ""
     nebula_image_size: Annotated[str, AfterValidator(_must_be(picture_size))] = "1024x1024"
     nebula_image_steps: Count = None
@@ -180,6 +183,9 @@ class Config(Section):
     history_days: float = Field(30, gt=0, le=36_500)
     encryption_keys: Annotated[tuple[SecretStr, ...], WORDS, AfterValidator(_keys)] = ()
     question_characters: int = Field(32_000, ge=100)
+    file_bytes: int = Field(10_000_000, ge=1_000, le=32_000_000)
+    question_bytes: int = Field(25_000_000, ge=1_000, le=200_000_000)
+    files_seconds: float = Field(10, gt=0, le=300)
     inbox_limit: int = Field(20, ge=1)
     missed_minutes: float = Field(30, ge=0, le=50)  # shorter than the store remembers the id of a question
     unreadable_seconds: float = Field(180, ge=0, le=86_400)

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from core.domain.chat import Finish
 from core.domain.conversation import (
     Attachment,
     Author,
@@ -25,7 +26,7 @@ from core.domain.conversation import (
     digest,
 )
 from core.domain.progress import NOTHING_SHOWN, AnsweredQuestion, Progress
-from core.domain.question import NEW, Continue, Declined, Kind, Question, Reads, Regenerate
+from core.domain.question import NEW, Continue, Declined, Kind, Question, Reads, Regenerate, Show
 from core.domain.surroundings import Said
 from core.domain.turn_id import TurnId
 from core.settings.encryption import Encryption, Unreadable
@@ -69,11 +70,13 @@ class _Question:
     uses: int | None = None
     grows: bool = True
     model: str = ""
+    shows: str = ""
     draws: bool = False
 
     @classmethod
     def of(cls, question: Question) -> "_Question":
         command, continues, declined = question.interaction, question.continues, question.declined
+        redo, shows = question.replaces, question.shows
         return cls(
             id=question.id,
             place=question.place,
@@ -86,7 +89,7 @@ class _Question:
             expires=command.expires if command else 0.0,
             refusal=declined.sentence if declined else "",
             private=question.private,
-            redo=question.replaces,
+            redo=redo and Regenerate(redo.turn, redo.messages, redo.answered, redo.keeps),
             after=continues.turn if continues else "",
             others=question.others,
             overheard=question.overheard,
@@ -95,10 +98,12 @@ class _Question:
             uses=command.messages if command else None,
             grows=command.grows if command else True,
             model=question.model,
+            shows=shows.version if shows else "",
             draws=question.draws,
         )
 
     def read(self) -> Question:
+        token = ResponseToken(self.interaction, self.expires, self.uses, self.grows)
         return Question(
             id=self.id,
             place=self.place,
@@ -107,7 +112,7 @@ class _Question:
             message=self.message,
             at=self.at,
             attachments=self.attachments,
-            interaction=self._token(),
+            interaction=token if self.interaction else None,
             kind=self._kind(),
             private=self.private,
             others=self.others,
@@ -118,14 +123,11 @@ class _Question:
             draws=self.draws,
         )
 
-    def _token(self) -> ResponseToken | None:
-        return ResponseToken(self.interaction, self.expires, self.uses, self.grows) if self.interaction else None
-
     def _kind(self) -> Kind:
         if self.refusal:
             return Declined(self.refusal)
-        if self.redo:
-            return self.redo
+        if redo := self.redo:
+            return Show(redo.turn, redo.messages, redo.answered, redo.keeps, TurnId(self.shows)) if self.shows else redo
         return Continue(TurnId(self.after)) if self.after else NEW
 
 
@@ -159,6 +161,9 @@ class _Exchange:
     model: str = ""
     others: tuple[str, ...] = ()
     thread: str = ""
+    written: float = 0.0
+    finish: Finish | None = None
+    stopped: bool = False
 
     def read(self) -> Exchange:
         return Exchange(
@@ -171,6 +176,9 @@ class _Exchange:
             model=self.model,
             others=self.others,
             thread=self.thread,
+            written=self.written,
+            finish=self.finish,
+            stopped=self.stopped,
         )
 
 
@@ -208,7 +216,7 @@ class Entries:
 
     def exchange(self, conversation: Conversation, exchange: Exchange) -> bytes:
         """An entry of the history. Its words are the turn, the messages and, after `@`, the time, since it expires."""
-        words = (exchange.turn, *exchange.messages, f"@{time.time():.0f}")
+        words = (exchange.turn, *exchange.messages, f"@{exchange.written or time.time():.0f}")
         return self._entry("h", conversation, words, _EXCHANGE.dump_json(exchange, exclude_defaults=True))
 
     def answered_question(self, conversation: Conversation, answered: AnsweredQuestion) -> bytes:
@@ -366,8 +374,7 @@ def substitute(conversation: Conversation, entry: bytes) -> Question:
     platform, workspace, channel, thread = (*conversation.scope.split("/"), "", "", "")[:4]
     # A thread with the name of the message is the one that the reply was to open.
     place = Place(platform, workspace, channel, "" if thread == message else thread, direct=workspace == "-")
-    author = Author(conversation.owner, "")
-    private = bool(conversation.owner)
+    author, private = Author(conversation.owner, ""), bool(conversation.owner)
     return Question(TurnId(name), place, author, "", message, kind=Declined(CANT_READ), private=private)
 
 

@@ -7,14 +7,19 @@ from typing import Any, Concatenate, ParamSpec
 
 from redis.asyncio import Redis
 
-from core.domain.conversation import Conversation, Place
+from core.domain.conversation import Conversation, Exchange, Place
+from core.domain.turn_id import first_turn
 from core.settings.encryption import NO_ENCRYPTION, Encryption
-from core.store.entries import Entries
+from core.store.entries import Entries, turn_key
 from core.store.redis.client import guarded
 from core.store.redis.scripts import Script, load
 from core.store.redis.spaces import Spaces
 
 P = ParamSpec("P")
+
+
+VERSIONS = 5
+"""How many answers to one question are kept, the one on screen included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,7 @@ def _common(
     history: str,
     ended: str,
     summaries: str,
+    versions: str,
     lanes: str,
     in_channel: str,
     in_workspace: str,
@@ -118,6 +124,8 @@ def _commit(
     again: bytes,
     again_keep: int,
     replaces: str,
+    shows: str,
+    keeps: int,
     also: Sequence[str | bytes],
 ) -> Any:
     """STALE, IDLE, or NEXT with a snapshot."""
@@ -142,6 +150,10 @@ def _edit(*, word: str, entry: bytes) -> Any:
 def _delete(*, word: str) -> Any:
     """A running turn, how many waiting questions were removed, the exchange and the answered question, and how many
     summaries were forgotten."""
+
+
+def _undo(*, turn: str, of_lanes: Sequence[str]) -> Any:
+    """BUSY, GONE, or UNDONE with the exchange and the answered question."""
 
 
 def _forget(*, person: str, of_lanes: str, entries: Sequence[bytes]) -> Any:
@@ -195,12 +207,13 @@ class Mailboxes:
         self.reset, self.revise = self._step(_reset), self._step(_revise)
         self.edit, self.delete = self._step(_edit), self._step(_delete)
         self.forget, self.retain = self._step(_forget), self._step(_retain)
+        self.undo = self._step(_undo)
         self.summary, self.summarise = self._step(_summary), self._step(_summarise)
         self._lapsed = load(redis, _lapsed)
 
     def key(self, kind: str, conversation: Conversation) -> str:
         """The key of the state `c`, the line `q`, its turns `t`, the history `h`, the answers that can be regenerated
-        `e` or the summaries `s`; `i` is the line of a version without lanes."""
+        `e`, their versions `v` or the summaries `s`; `i` is the line of a version without lanes."""
         return f"{self._tagged(conversation.name)}:{kind}:{conversation.name}"
 
     def dedupe_key(self, event: str) -> str:
@@ -263,6 +276,18 @@ class Mailboxes:
             )
         return found
 
+    async def versions(self, conversation: Conversation, turn: str) -> tuple[Exchange, ...]:
+        """All answers to the question of this turn, in order of writing, whose own is the one that is shown. Raises
+        StoreError."""
+        async with guarded(), self.redis.pipeline(transaction=False) as pipe:
+            pipe.lrange(self.key("v", conversation), 0, -1)
+            pipe.lrange(self.key("h", conversation), 0, -1)
+            others, history = await pipe.execute()
+        first = first_turn(turn)
+        entries = [each for each in others if first_turn(turn_key(each).decode("utf-8", "replace")) == first]
+        entries += [each for each in history if turn_key(each) == turn.encode()]
+        return tuple(sorted(self.entries.exchanges(conversation, entries), key=lambda each: each.written))
+
     def _step(self, stub: Callable[P, Any]) -> Callable[Concatenate[Conversation, P], Awaitable[Any]]:
         """A step as a call with its conversation. It fills in the keys and arguments that come first in every step."""
         script = Script(stub, self._common)
@@ -277,6 +302,7 @@ class Mailboxes:
                 self.key("h", conversation),
                 self.key("e", conversation),
                 self.key("s", conversation),
+                self.key("v", conversation),
                 f"{tagged}:lanes",
                 f"{tagged}:n:{conversation.channel_scope}",
                 f"{tagged}:n:{conversation.workspace_scope}",

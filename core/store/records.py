@@ -54,6 +54,14 @@ class DeletedMessage:
     shown: AnsweredQuestion | None
 
 
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """An exchange that was forgotten, and its answered question if that was known."""
+
+    exchange: Exchange
+    shown: AnsweredQuestion | None
+
+
 def _known(index: str, /) -> Any:
     """The names of conversations."""
 
@@ -164,6 +172,23 @@ class ConversationLookups:
         shown = self._entries.answered_questions(conversation, filter(None, [answered]))
         return DeletedMessage(bool(running), int(waiting), next(iter(exchanges), None), next(iter(shown), None))
 
+    async def undo(self, conversation: Conversation, exchange: Exchange) -> Undone | State | None:
+        """Forget this exchange with all its versions; RUNNING if a question of its lane waits or runs, None if the
+        exchange is gone."""
+        lanes = ("", exchange.thread or exchange.author.id)
+        async with self._place():
+            found, *entries = await self._mailboxes.undo(conversation, turn=exchange.turn, of_lanes=lanes)
+        if found != b"UNDONE":
+            return State.RUNNING if found == b"BUSY" else None
+        await self.erase()
+        shown = self._entries.answered_questions(conversation, filter(None, entries[1:]))
+        return Undone(exchange, next(iter(shown), None))
+
+    async def versions(self, conversation: Conversation, turn: TurnId) -> tuple[Exchange, ...]:
+        """All answers to the question of this turn, in order of writing."""
+        async with self._place():
+            return await self._mailboxes.versions(conversation, turn)
+
     async def reset(self, conversation: Conversation) -> int:
         """Forget the history of a conversation; returns how many exchanges it had."""
         async with self._place():
@@ -174,11 +199,11 @@ class ConversationLookups:
 
     async def forget(self, conversation: Conversation, person: str) -> int:
         """Forget this person's questions in a conversation and their answers; returns how many exchanges it forgot."""
-        entries = await self._list("h", conversation), await self._list("e", conversation)
+        history = [*await self._list("h", conversation), *await self._list("v", conversation)]
         mine = [
-            *_of(entries[0], lambda entry: self._entries.exchanges(conversation, [entry]), person),
+            *_of(history, lambda entry: self._entries.exchanges(conversation, [entry]), person),
             *_of(
-                entries[1],
+                await self._list("e", conversation),
                 lambda entry: tuple(each.question for each in self._entries.answered_questions(conversation, [entry])),
                 person,
             ),
@@ -210,6 +235,10 @@ class ConversationLookups:
     async def history(self, conversation: Conversation) -> tuple[Exchange, ...]:
         """The history of a conversation, in order of the questions."""
         return in_order(self._entries.exchanges(conversation, await self._list("h", conversation)))
+
+    async def replaced(self, conversation: Conversation) -> tuple[Exchange, ...]:
+        """The versions of answers in a conversation that are not on screen."""
+        return self._entries.exchanges(conversation, await self._list("v", conversation))
 
     async def summaries(self, conversation: Conversation) -> tuple[tuple[str, Summary], ...]:
         """The summaries of a conversation that can be read, each with the name of its dialogue."""

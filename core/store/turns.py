@@ -17,7 +17,7 @@ from core.domain.question import NEW, Question
 from core.domain.turn_id import Step, TurnId, step_of, unasked
 from core.settings.encryption import NO_ENCRYPTION, Encryption, Unreadable
 from core.store.entries import fence_of, lane_name, progress_entry, read_progress, substitute
-from core.store.mailbox import DEFAULT_RETENTION, Mailboxes, Retention, ms
+from core.store.mailbox import DEFAULT_RETENTION, VERSIONS, Mailboxes, Retention, ms
 from core.store.redis.client import guarded
 from core.store.redis.spaces import Spaces
 from core.store.signals import Signals
@@ -308,9 +308,8 @@ class Turns:
 
     async def taken(self, turn: Turn) -> bool:
         """Whether another process has taken the turn over, and perhaps ended it."""
-        key = self.mailboxes.key("t", turn.conversation)
         async with guarded():
-            stored: Any = await self._redis.hget(key, turn.question.id)
+            stored: Any = await self._redis.hget(self.mailboxes.key("t", turn.conversation), turn.question.id)
         return fence_of(stored) != turn.fence
 
     def _ending(self, turn: Turn) -> str:
@@ -324,18 +323,17 @@ class Turns:
         `messages`: those that show the reply; with them it can be regenerated. If another process holds the turn,
         raises Stale and writes nothing; if the question was deleted and there is something to store, QuestionDeleted.
         """
-        conversation, question = turn.conversation, turn.question
+        conversation, question, limits = turn.conversation, turn.question, self.limits
         entry = b"" if exchange is None else self._entries.exchange(conversation, exchange)
         again = b""
         if messages:
             again = self._entries.answered_question(
                 conversation, AnsweredQuestion(replace(question, kind=NEW) if question.replaces else question, messages)
             )
-        replaces = question.replaces.turn if question.replaces else ""
+        replaces, shows = question.replaces, question.shows
         entries = turn.entries or (b"",) * len(turn.also)
         also = [each for other, entry in zip(turn.also, entries, strict=True) for each in (other.id, entry)]
         asked = time.monotonic()
-        limits = self.limits
         reply = await self.mailboxes.commit(
             conversation,
             self._ending(turn),
@@ -346,7 +344,9 @@ class Turns:
             keep=limits.exchanges,
             again=again,
             again_keep=limits.ended,
-            replaces=replaces,
+            replaces=replaces.turn if replaces else "",
+            shows=shows.version if shows else "",
+            keeps=VERSIONS if replaces and replaces.keeps else 0,
             also=also,
         )
         if reply[0] == b"STALE":

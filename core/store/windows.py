@@ -16,11 +16,12 @@ _MAX_NAME_CHARACTERS = 200
 @dataclass(frozen=True, slots=True)
 class ModelWindow:
     """`tokens`: how large a request may be, None if no refusal named it. `ratio`: the server's count of tokens over our
-    guess, as a refusal taught, and `usual`: as answers teach."""
+    guess, as a refusal taught, and `usual`: as answers teach. `blind`: it refused pictures."""
 
     tokens: int | None = None
     ratio: float | None = None
     usual: float | None = None
+    blind: bool = False
 
 
 class ModelWindows:
@@ -32,12 +33,13 @@ class ModelWindows:
     async def of(self, model: str) -> ModelWindow:
         """What is known of this model."""
         async with guarded():
-            found: list[Any] = await self._redis.hmget(_key(model), ["tokens", "ratio", "usual"])
-        return ModelWindow(_int(found[0]), _float(found[1]), _float(found[2]))
+            found: list[Any] = await self._redis.hmget(_key(model), ["tokens", "ratio", "usual", "blind"])
+        return ModelWindow(_int(found[0]), _float(found[1]), _float(found[2]), bool(found[3]))
 
     async def learn(self, model: str, window: ModelWindow) -> None:
-        """Record what is not None, for a day."""
-        values = {"tokens": window.tokens, "ratio": window.ratio, "usual": window.usual}
+        """Record what is known, for a day."""
+        blind = 1 if window.blind else None
+        values = {"tokens": window.tokens, "ratio": window.ratio, "usual": window.usual, "blind": blind}
         known: dict[Any, Any] = {name: str(round(value, 3)) for name, value in values.items() if value is not None}
         if not known:
             return

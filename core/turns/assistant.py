@@ -4,29 +4,35 @@ reply."""
 import asyncio
 import logging
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import takewhile
 
 from core import metrics
-from core.domain.chat import Beat, Catalog, Finish
+from core.domain.chat import Beat, Finish
 from core.domain.conversation import NO_SUMMARY, Author, Exchange, Place, Summary
-from core.domain.errors import ContextTooLong, Gone, ModelError, NebulaBotError, PlatformError
+from core.domain.errors import CantSee, ContextTooLong, Gone, ModelError, NebulaBotError, PlatformError
 from core.domain.options import Streaming, Switch
-from core.domain.ports import NO_STATUS, Model, QuestionStatus, Status, Surface
-from core.domain.question import Continue, Regenerate
+from core.domain.ports import NO_STATUS, Model, Surface
+from core.domain.question import NO_VERSION
+from core.domain.surroundings import Surroundings
 from core.domain.turn_id import TurnId
+from core.files.attachments import NOTHING_ATTACHED, Attached, AttachmentReader
 from core.prompt.dialogue import recall
 from core.prompt.own_name import OwnName
 from core.prompt.variables import DIRECT, filled, has_channel
+from core.prompt.vision import Vision
 from core.ratelimit.limiter import RateLimiter
 from core.reply.latest import Latest
 from core.reply.layout import ReplyStyle
+from core.reply.notices import show_thinking
 from core.reply.publisher import CheckpointListener, ReplyPublisher
 from core.reply.state import Phase, Reply
+from core.reply.versions import VersionsOf, chosen_model, if_known, models_of, new_version, no_versions, shown_again
 from core.settings.parameters import ChannelSettings
 from core.settings.routing import thread_of
+from core.store.mailbox import VERSIONS
 from core.store.turns import Turn
 from core.store.windows import ModelWindows
 from core.summaries.writer import Outgrown, SummaryWriter
@@ -34,13 +40,11 @@ from core.text import one_line
 from core.turns.background import Background
 from core.turns.drawing import Painter
 from core.turns.fitting import Asked, Sizes
-from core.turns.reading import RoomReader
+from core.turns.reading import RoomReader, history_before, history_read
 
 log = logging.getLogger(__name__)
 
-# How often to show again that the model is thinking, because platforms let it expire: Discord's typing indicator after
-# 10 s (docs.discord.com, Trigger Typing Indicator), Slack's status after 2 min.
-STATUS_REPEAT_SECONDS = 8.0
+NOTHING_TO_READ = "There is nothing here that I can read. Write a question, or send a file that I can read."
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,19 +85,22 @@ class Assistant:
         windows: ModelWindows | None = None,
         summaries: SummaryWriter | None = None,
         background: Background | None = None,
+        files: AttachmentReader | None = None,
+        vision: Vision | None = None,
         painter: Painter | None = None,
     ) -> None:
         """`rooms`: reads what was said around a question. `context`: the model's window in tokens, where the catalog
         does not say. `pages`: the most messages of a reply; a longer text becomes a file. `characters`: the most of an
         answer and of a thought; then the model is not read any more. `windows`: what was learnt about the models, for
         all processes; None for what this one learns alone. `summaries`: of what no longer fits. `background`: for what
-        goes beside the turns. `painter`: draws; None for one with the usual options."""
+        goes beside the turns. `files`: reads a question's. `vision`: which models see. `painter`: draws."""
         self._model = model
         self._limiter = limiter
         self._rooms = rooms
         self._max_pages = pages
         self._max_characters = characters
-        self._sizes = Sizes(windows, context, background)
+        self._sizes = Sizes(windows, context, background, vision)
+        self._files = files
         self._summaries, self._background = summaries, background
         self._painter = painter or Painter(model)
         self._running: dict[TurnId, asyncio.Timeout] = {}
@@ -114,16 +121,17 @@ class Assistant:
         listener: CheckpointListener,
         *,
         refusal: Refusal | None = None,
+        versions: VersionsOf = no_versions,
     ) -> TurnResult:
         """Answer the question and show the answer; returns what to remember.
 
         `listener` learns what of the reply is on screen. With `refusal`, that sentence is the whole reply and the model
-        is not asked. Raises Stale.
+        is not asked; nor is it for a question that turns to another of its `versions`. Raises Stale and StoreError.
         """
         question = turn.question
         fresh = question.at and turn.attempt == 1 and not question.replaces
         with metrics.turn(question.place.platform, time.time() - question.at if fresh else None) as measured:
-            return await self._answer(turn, settings, surface, listener, refusal, measured)
+            return await self._answer(turn, settings, surface, listener, refusal, versions, measured)
 
     async def _answer(
         self,
@@ -132,8 +140,10 @@ class Assistant:
         surface: Surface,
         listener: CheckpointListener,
         refusal: Refusal | None,
+        versions: VersionsOf,
         measured: metrics.MeasuredTurn,
     ) -> TurnResult:
+        known = await versions() if turn.question.shows else ()
         cell, beat = Latest(Reply()), Beat()
         command = turn.question.interaction
         style = ReplyStyle(
@@ -167,8 +177,12 @@ class Assistant:
         gone = False
         try:
             async with asyncio.TaskGroup() as group:
-                status_task = group.create_task(_show_status(surface, publisher.visible))
-                writing = group.create_task(self._write(turn, settings, cell, beat, refusal, surface.own_name))
+                status_task = group.create_task(show_thinking(surface, publisher.visible))
+                writing: asyncio.Task[Outgrown | None] = group.create_task(
+                    self._turn_to(turn, settings, cell, known)
+                    if turn.question.shows and not refusal
+                    else self._write(turn, settings, cell, beat, refusal, surface.own_name, versions)
+                )
                 await publisher.publish()
                 status_task.cancel()
             measured.end = "refused" if refusal else cell.value.phase.value
@@ -182,20 +196,28 @@ class Assistant:
         outgrown = None if writing.cancelled() else writing.result()
         reply, messages = cell.value, tuple(publisher.messages)
         asked_for_again = messages if not gone and reply.asked is not None and not turn.question.private else ()
-        stopped, tokens = reply.phase is Phase.STOPPED, self._cost(reply, settings.model)
+        stopped = reply.phase is Phase.STOPPED
+        tokens = 0 if turn.question.shows else self._cost(reply, settings.model)
         if reply.empty or not messages or gone:  # do not remember what was taken away
             return TurnResult(None, asked_for_again, stopped, tokens)
         question = turn.question
+        shown = (*filter(None, (each.message for each in (question, *turn.also))), *messages)
+        if shows := question.shows:
+            version = next(each for each in known if each.turn == shows.version)
+            return TurnResult(replace(version, turn=question.id, messages=shown), asked_for_again)
         exchange = Exchange(
             turn=question.id,
             author=Author(question.author.id, question.author.name),
-            question=f"imagine {question.text}" if question.draws else question.text,
+            question=question.words,
             answer=reply.text or f"[picture: {one_line(question.text)}]",
-            messages=(*filter(None, (each.message for each in (question, *turn.also))), *messages),
+            messages=shown,
             at=question.at,
             model=reply.model or reply.chosen or settings.model,
             others=question.others,
             thread=thread_of(question, settings),
+            written=turn.fence / 1e6,  # the time of its claim in µs: the clocks of our processes differ
+            finish=reply.finish if reply.finish is not Finish.STOP else None,
+            stopped=stopped,
         )
         return TurnResult(exchange, asked_for_again, stopped, tokens, outgrown)
 
@@ -218,6 +240,7 @@ class Assistant:
         beat: Beat,
         refusal: Refusal | None,
         name: str,
+        versions: VersionsOf,
     ) -> Outgrown | None:
         """Read the model's stream as fast as it comes; every piece replaces the newest reply in the cell.
 
@@ -236,8 +259,8 @@ class Assistant:
                     drawn = await self._painter.draw(turn.question.text)
                     cell.set(replace(cell.value, file=drawn.file, chosen=drawn.model))
                 else:
-                    outgrown = await self._stream(turn, settings, cell, beat, name)
-            cell.close(cell.value.to(Phase.DONE, ended=time.monotonic()))
+                    outgrown = await self._stream(turn, settings, cell, beat, name, versions)
+            cell.close(cell.value.to(Phase.DONE, cell.value.notice, ended=time.monotonic()))
         except TimeoutError:  # our own scope, ended by stop(): the model's timeouts are ModelErrors
             cell.close(cell.value.to(Phase.STOPPED, ended=time.monotonic()))
         except ModelError as error:
@@ -252,28 +275,50 @@ class Assistant:
             _measure(cell.value, turn.question.place.platform)
         return outgrown
 
+    async def _turn_to(
+        self, turn: Turn, settings: ChannelSettings, cell: Latest[Reply], known: tuple[Exchange, ...]
+    ) -> None:
+        """Show a version; the model is not asked."""
+        shows, usual = turn.question.shows, settings.usual_model or settings.model
+        version = shows.version if shows else NO_VERSION
+        cell.close(shown_again(cell.value, version, known, usual, await self._model.catalog()))
+
     async def _stream(
-        self, turn: Turn, settings: ChannelSettings, cell: Latest[Reply], beat: Beat, name: str
+        self,
+        turn: Turn,
+        settings: ChannelSettings,
+        cell: Latest[Reply],
+        beat: Beat,
+        name: str,
+        versions: VersionsOf,
     ) -> Outgrown | None:
-        before = _history_before(turn)
+        before = history_before(turn)
         recalled = recall(before, turn.question, settings)
-        around, catalog, stored, channel = await asyncio.gather(
-            self._rooms.around(turn, settings, _history_read(turn, before)),
+        (around, attached), catalog, stored, channel, known = await asyncio.gather(
+            self._read(turn, settings, history_read(turn, before)),
             self._model.catalog(),
             self._stored(turn, recalled.name),
             self._channel(turn.question.place, settings.prompt),
+            if_known(versions),
         )
         prompt = filled(settings.prompt, now=time.time(), timezone=settings.timezone, channel=channel, bot=name)
         settings = replace(settings, prompt=prompt)
-        asked = Asked.of(settings, turn.question, recalled, around, stored, turn.history[len(before) :])
+        asked = Asked.of(settings, turn.question, recalled, around, stored, turn.history[len(before) :], attached)
         fitting = await self._sizes.fitting(asked, catalog)
         own_name = None if turn.question.place.direct else OwnName(name)
         doubt = catalog.doubt(settings.model) if turn.question.model else ""
-        chosen = _chosen(settings, catalog)
+        usual = settings.usual_model or settings.model
+        chosen = chosen_model(settings.model, usual, catalog)
+        choices = new_version(models_of(usual, catalog), known, VERSIONS)
+        other = self._sizes.vision.other(fitting.model, catalog)
         while True:
             begun = False
             note = "\n".join(filter(None, (doubt, fitting.note)))
-            cell.set(replace(cell.value, note=note, chosen=chosen))
+            unseen = bool(other) and fitting.unseen
+            cell.set(replace(cell.value, note=note, chosen=chosen, choices=choices, unseen=unseen))
+            if fitting.says_nothing:
+                cell.set(replace(cell.value, notice=NOTHING_TO_READ))
+                return None
             try:
                 async with self._model.stream(fitting.request, beat) as deltas:
                     async for delta in deltas:
@@ -288,12 +333,25 @@ class Assistant:
             except ContextTooLong as error:
                 if begun or not await fitting.shrink(error):
                     raise
+            except CantSee as error:
+                if begun or not await fitting.blinded(error):
+                    raise
         if not cell.value.model:
             await fitting.answered(cell.value.usage)
         # The summary is everybody's: the usual model writes it, and what fits into its window decides when.
         if self._summaries is None or chosen:
             return None
         return fitting.outgrown(turn.conversation, recalled.name, partial(self._summaries.crowds, turn.history))
+
+    async def _read(
+        self, turn: Turn, settings: ChannelSettings, history: Sequence[Exchange]
+    ) -> tuple[Surroundings, Attached]:
+        """What was said around the question, and its files; then those of others that it is about."""
+        around = self._rooms.around(turn, settings, history)
+        if self._files is None:
+            return await around, NOTHING_ATTACHED
+        said, attached = await asyncio.gather(around, self._files.of(turn.question))
+        return said, attached.plus(await self._files.of_room(turn.question, said))
 
     async def _stored(self, turn: Turn, dialogue: str) -> Summary:
         """What Redis has of the summary; where nothing is remembered, there is none."""
@@ -308,13 +366,6 @@ class Assistant:
         return await self._rooms.channel_name(place)
 
 
-def _chosen(settings: ChannelSettings, catalog: Catalog) -> str:
-    """The model that is asked, as the API names it; "" if it is the usual one here."""
-    names = (settings.model, settings.usual_model or settings.model)
-    asked, usual = (info.name if (info := catalog.find(each)) else each for each in names)
-    return asked if asked != usual else ""
-
-
 def _measure(reply: Reply, platform: str) -> None:
     """Measure how long the model took to begin, and what the answer cost."""
     begun = [moment for moment in (reply.thought_since, reply.text_since) if moment is not None]
@@ -325,30 +376,9 @@ def _measure(reply: Reply, platform: str) -> None:
         metrics.TOKENS.labels(platform, "completion").inc(max(0, usage.completion))
 
 
-def _history_before(turn: Turn) -> tuple[Exchange, ...]:
-    """The history that the question refers to. Regenerate: without the answer to be replaced and everything after it.
-    Continue: up to the answer to be continued."""
-    question, history = turn.question, turn.history
-    match question.kind:
-        case Regenerate(turn=old):
-            known = any(each.turn == old for each in history)
-            return tuple(takewhile(lambda each: each.turn != old if known else each.at <= question.at, history))
-        case Continue(turn=old):
-            places = [place for place, each in enumerate(history) if each.turn == old]
-            return history[: places[-1] + 1] if places else history
-        case _:
-            return history
-
-
-def _history_read(turn: Turn, history: tuple[Exchange, ...]) -> tuple[Exchange, ...]:
-    """The history at whose questions the room was read. Continue: what was said around the question that is continued
-    is needed once more."""
-    return history[:-1] if turn.question.continues else history
-
-
 def _heading(turn: Turn) -> str:
-    """Small print above the reply: the question of a command, which nobody else could read; what a picture shows; which
-    files were not read; whether the reply answers several questions."""
+    """Small print above the reply: the question of a command, which nobody else could read; what a picture shows;
+    whether the reply answers several questions."""
     question = turn.question
     if question.declined:
         return ""
@@ -359,18 +389,6 @@ def _heading(turn: Turn) -> str:
         lines.append(f"{one_line(question.author.name)}: {one_line(question.text)}")
     elif question.draws:
         lines.append(one_line(question.text))
-    if question.attachments:
-        files = one_line(", ".join(each.name for each in question.attachments))
-        lines.append(f"I can't read files yet, so I skipped {files}.")
+    if question.draws and question.attachments:
+        lines.append("I draw from words alone, so I did not look at your files.")
     return "\n".join(lines)
-
-
-async def _show_status(surface: Surface, visible: asyncio.Event) -> None:
-    """Show that the model is thinking until there is something to read."""
-    since = time.monotonic()
-    while not visible.is_set():
-        with suppress(PlatformError):
-            await surface.status(QuestionStatus(Status.THINKING, seconds=time.monotonic() - since))
-        with suppress(TimeoutError):
-            async with asyncio.timeout(STATUS_REPEAT_SECONDS):
-                await visible.wait()

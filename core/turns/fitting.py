@@ -7,17 +7,21 @@ from functools import partial
 
 from cachetools import TTLCache
 
-from core.domain.chat import Catalog, ChatRequest, Usage
+from core.domain.chat import Catalog, ChatRequest, ModelInfo, Usage
 from core.domain.conversation import NO_SUMMARY, Conversation, Exchange, Summary
-from core.domain.errors import ContextTooLong, StoreError
+from core.domain.errors import CantSee, ContextTooLong, StoreError
 from core.domain.options import OldHistory
 from core.domain.question import Question
 from core.domain.surroundings import NOTHING_SAID, Surroundings
+from core.files.attachments import NOTHING_ATTACHED, Attached
+from core.files.quoting import FileQuotation, quote_files
+from core.pauses import with_pauses
 from core.prompt.build import Built, build, cost
 from core.prompt.dialogue import Recalled
 from core.prompt.quoting import Quotation, asks_for_summary, quote, small_print
 from core.prompt.summary import small_print as of_summary
-from core.prompt.tokens import TokenEstimator
+from core.prompt.tokens import PICTURE_TOKENS, TokenEstimator
+from core.prompt.vision import Vision
 from core.settings.parameters import ChannelSettings
 from core.store.windows import KEEP_SECONDS, ModelWindow, ModelWindows
 from core.summaries.stored import News
@@ -47,6 +51,7 @@ class Asked:
     around: Surroundings = NOTHING_SAID
     summary: Summary = NO_SUMMARY
     stored: Summary = NO_SUMMARY
+    attached: Attached = NOTHING_ATTACHED
 
     @classmethod
     def of(
@@ -57,6 +62,7 @@ class Asked:
         around: Surroundings,
         stored: Summary,
         later: Sequence[Exchange],
+        attached: Attached = NOTHING_ATTACHED,
     ) -> "Asked":
         """`later`: exchanges of the conversation that this question must not see; a summary that tells of one can't be
         used."""
@@ -64,22 +70,29 @@ class Asked:
         summary = stored if wanted and not any(map(stored.covers, later)) else NO_SUMMARY
         continues = question.continues.turn if question.continues else None
         history = tuple(each for each in recalled.dialogue if each.turn == continues or not summary.covers(each))
-        return cls(settings, history, question, recalled.background, around, summary, stored)
+        return cls(settings, history, question, recalled.background, around, summary, stored, attached)
 
 
 class Sizes:
     """What is known of the sizes of requests: the estimates of this process, and what all processes learnt."""
 
-    def __init__(self, windows: ModelWindows | None, context: int, background: Background | None = None) -> None:
+    def __init__(
+        self,
+        windows: ModelWindows | None,
+        context: int,
+        background: Background | None = None,
+        vision: Vision | None = None,
+    ) -> None:
         """`windows`: None for what this process learns alone. `context`: a model's window in tokens, where the catalog
-        does not say. `background`: tells the other processes what answers teach."""
+        does not say. `background`: tells the other processes what answers teach. `vision`: which models see."""
         self._windows, self._context, self._background = windows, context, background
+        self.vision = vision or Vision()
         self.estimator = TokenEstimator()
         self._shared: TTLCache[str, float] = TTLCache(_MAX_MODELS, _NEWS_SECONDS)  # what the others know
         self._known: TTLCache[str, ModelWindow] = TTLCache(_MAX_MODELS, _KNOWN_SECONDS)
 
     async def fitting(self, asked: Asked, catalog: Catalog) -> "Fitting":
-        """The requests for one question."""
+        """The requests for one question. Raises ContextTooLong."""
         info = catalog.find(asked.settings.model)
         model = info.name if info else asked.settings.model
         known = await self._of(model)
@@ -88,13 +101,18 @@ class Sizes:
             self._shared[model] = known.usual
         if known.ratio:
             self.estimator.expect(model, known.ratio)
-        context = (info.context if info else None) or self._context
-        return Fitting(self, asked, model, context, known.tokens, info.max_output if info else None)
+        return await Fitting(self, asked, info or ModelInfo(model), known, self._context).begun()
 
     async def learn(self, model: str, tokens: int | None) -> None:
         """Remember a model's window, if one is given, and the ratio of its counts to our guesses."""
-        self._known[model] = ModelWindow(tokens or self._known.get(model, ModelWindow()).tokens)
+        known = self._known.get(model, ModelWindow())
+        self._known[model] = ModelWindow(tokens or known.tokens, blind=known.blind)
         await self._tell(model, ModelWindow(tokens, self.estimator.ratio(model)))
+
+    async def blind(self, model: str) -> None:
+        """Remember that a model refuses pictures."""
+        self._known[model] = ModelWindow(self._known.get(model, ModelWindow()).tokens, blind=True)
+        await self._tell(model, ModelWindow(blind=True))
 
     def answered(self, model: str, texts: list[str], tokens: int) -> None:
         """An answer's `usage` says how many tokens these messages had. What that teaches reaches the other processes
@@ -122,26 +140,45 @@ class Sizes:
                 log.warning("can't read the window of a model: %s", error)
                 known = ModelWindow()
             # ratios are taken over once: since then, answers may have taught smaller ones
-            self._known[model] = ModelWindow(known.tokens)
+            self._known[model] = ModelWindow(known.tokens, blind=known.blind)
         return known
 
 
 class Fitting:
-    """The requests for one question. `quoted`: what the newest one quotes of the room."""
+    """The requests for one question. `quoted`: what the newest one quotes of the room, `filed`: of files."""
 
-    def __init__(
-        self, sizes: Sizes, asked: Asked, model: str, context: int, window: int | None, max_output: int | None
-    ) -> None:
-        """`context`: the model's window as the catalog says; `window`: as a refusal said. Raises ContextTooLong."""
-        self._sizes, self._asked, self.model = sizes, asked, model
-        self._context, self._window, self._max_output = context, window, max_output
+    def __init__(self, sizes: Sizes, asked: Asked, info: ModelInfo, known: ModelWindow, context: int) -> None:
+        """`info`: the model as the catalog has it; `known`: what refusals taught of it. `context`: its window in
+        tokens, where the catalog does not say."""
+        self._sizes, self._asked, self.model = sizes, asked, info.name
+        self._context, self._window, self._max_output = info.context or context, known.tokens, info.max_output
         self._refused: list[ChatRequest] = []
         self._named = False  # the last refusal named the window
         self._background = asked.background
         self._summary = asked.summary.text
         self._quotes = True  # the room is quoted
-        self.quoted = Quotation()
-        self._built = self._build(asked.history)
+        self._share = 1.0  # of the room that files may take
+        most = self._limit // 2 // PICTURE_TOKENS
+        sees = sizes.vision.sees(info.name, info) and not known.blind
+        self._pictures = asked.attached.pictures[-most:] if sees and most else ()
+        self.quoted, self.filed = Quotation(), FileQuotation()
+        self._built: Built
+
+    async def begun(self) -> "Fitting":
+        """This, with its first request. Raises ContextTooLong."""
+        self._built = await self._build(self._asked.history)
+        return self
+
+    @property
+    def unseen(self) -> bool:
+        """Whether there are pictures that the model does not see."""
+        return len(self._pictures) < len(self._asked.attached.pictures)
+
+    @property
+    def says_nothing(self) -> bool:
+        """Whether there is nothing to answer: no words, and no file that could be read."""
+        asked = self._asked
+        return not (asked.question.text or asked.around.referred or self._pictures or asked.attached.has_text)
 
     @property
     def request(self) -> ChatRequest:
@@ -150,10 +187,11 @@ class Fitting:
 
     @property
     def note(self) -> str:
-        """Small print: what was read of the room, and what became of the oldest questions."""
+        """Small print: what was read of files and of the room, and what became of the oldest questions."""
         asked = self._asked
+        files = asked.attached.small_print(self._pictures, self.filed.cut)
         read = small_print(self.quoted, asked.question, asked.settings.context, asked.around.gaps)
-        return " ".join(filter(None, (read, self._news)))
+        return " ".join(filter(None, (files, read, self._news)))
 
     @property
     def _news(self) -> str:
@@ -212,30 +250,40 @@ class Fitting:
         texts = [message.content for message in refused.messages]
         if error.fallback:  # its numbers are another model's
             error = ContextTooLong(str(error))
-        if error.prompt:
+        if error.prompt and not refused.pictures:
             estimator.refused(self.model, texts, error.prompt)
         self._named = error.window is not None and _LEAST_WINDOW <= error.window < self._limit
         if self._named:
             self._window = error.window
         if error.prompt or self._named:
             await self._sizes.learn(self.model, self._window if self._named else None)
-        # after a refusal, the background is left out before anything of the dialogue, and the summary after all of it
+        # after a refusal, the background and half of the files are left out before anything of the dialogue, and the
+        # summary after all of it
         told, summarised = self._built.elsewhere, self._built.summarised
         self._background = ()
+        kept, attached = _exchanges(refused), self._attached
+        if not (counted := bool(error.prompt or self._named)):
+            self._share /= 2
         if len(self._refused) >= REFUSALS:
-            self._summary = ""
-        kept = _exchanges(refused)
+            self._summary, self._share, self._pictures = "", 0.0, ()
+        if attached and len(self._refused) == 1 and not counted:
+            self._built = await self._build(self._asked.history[-kept:] if kept else ())
+            if self._attached < attached:
+                return True
         if not (kept or told):
             self._summary = ""
             quoted = self.quoted.text
             self._quotes = summarised or len(self._refused) < REFUSALS
-            self._built = self._build(())
+            self._built = await self._build(())
             if summarised:
                 return True
             if quoted and len(self.quoted.text) >= len(quoted):
                 self._quotes = False
-                self._built = self._build(())
-            if quoted:
+                self._built = await self._build(())
+            if attached and self._attached >= attached:
+                self._share, self._pictures = 0.0, ()
+                self._built = await self._build(())
+            if quoted or attached:
                 return True
             less = (self.request.max_tokens or 0) < (refused.max_tokens or 0)
             return less and len(self._refused) <= REFUSALS + 1
@@ -246,18 +294,30 @@ class Fitting:
         elif not error.prompt and not (self._named and len(self._refused) == 1):
             half = sum(estimator.count(self.model, text) for text in texts) // 2
             history = self._newest(history, half)
-        self._built = self._build(history)
+        self._built = await self._build(history)
         log.warning(
             "%s refuses %d messages as too long: %s; asking with %d",
             *(self.model, len(refused.messages), error, len(self.request.messages)),
         )
         return True
 
+    async def blinded(self, error: CantSee) -> bool:
+        """Leave pictures out that were refused: all, or those that are too many. False if there are none."""
+        if not self._pictures:
+            return False
+        if not (error.most or error.fallback):
+            await self._sizes.blind(self.model)
+        left = self._pictures[-error.most :] if 0 < error.most < len(self._pictures) else ()
+        log.warning("%s refuses %d pictures: %s; asking with %d", self.model, len(self._pictures), error, len(left))
+        self._pictures = left
+        self._built = await self._build(self._asked.history)
+        return True
+
     async def answered(self, usage: Usage | None) -> None:
         """The newest request was answered: learn from the server's count, and from what it refused before."""
         estimator = self._sizes.estimator
         texts = [message.content for message in self.request.messages]
-        if usage and usage.prompt:
+        if usage and usage.prompt and not self.request.pictures:
             (estimator.refused if self._refused else self._sizes.answered)(self.model, texts, usage.prompt)
         if self._refused and not self._named:
             # no number was named: from now on, nothing as large as what was refused, unless the estimate explains it
@@ -281,6 +341,28 @@ class Fitting:
                 return history[len(history) - number :]
         return history
 
+    @property
+    def _attached(self) -> int:
+        """How much of files is in the request that could be left out, in any measure."""
+        return (len(self.filed.text) if self._share else 0) + len(self._pictures)
+
+    async def _quote_files(self) -> FileQuotation:
+        """The files: half of the window at most, a third beside the room; the question and the answer have their room
+        first."""
+        asked, count = self._asked, partial(self._sizes.estimator.count, self.model)
+        files = asked.attached.quotable(self._pictures)
+        beside = self._beside(count)
+        room = self._quotes and (asked.around.messages or asked.around.referred)
+        most = min(self._limit // 3, 2 * beside // 3) if room else min(self._limit // 2, beside)
+        return await with_pauses(quote_files(files, int(self._share * most), count))
+
+    def _beside(self, count: Callable[[str], int]) -> int:
+        """The tokens that question, rules, pictures and answer leave."""
+        asked = self._asked
+        output = min(asked.settings.max_tokens or 1024, self._limit // 2)
+        spent = count(asked.settings.prompt) + count(asked.question.words) + PICTURE_TOKENS * len(self._pictures)
+        return int(0.94 * self._limit) - output - spent
+
     def _quote(self) -> Quotation:
         """The room around the question: a third of the window at most, half of it where a summary is asked for."""
         asked, count = self._asked, partial(self._sizes.estimator.count, self.model)
@@ -291,9 +373,11 @@ class Fitting:
         share = self._limit // (2 if asks_for_summary(asked.question) else 3)
         # build keeps up to half of the window for the answer, and a twentieth for errors of the estimate
         beside = int(0.44 * self._limit) - count(asked.settings.prompt) - count(asked.question.text)
+        beside = min(beside, self._beside(count) - count(self.filed.text))
         return quote(asked.around, min(share, beside), count)
 
-    def _build(self, history: Sequence[Exchange]) -> Built:
+    async def _build(self, history: Sequence[Exchange]) -> Built:
+        self.filed = await self._quote_files()
         self.quoted = self._quote()
         return build(
             self._asked.settings,
@@ -303,7 +387,8 @@ class Fitting:
             model=self.model,
             context=self._context,
             window=self._window,
-            quoted=self.quoted.text,
+            quoted="\n\n".join(filter(None, (self.quoted.text, self.filed.text))),
+            pictures=self._pictures,
             summary=self._summary,
             max_output=self._max_output,
             estimator=self._sizes.estimator,

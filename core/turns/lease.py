@@ -97,7 +97,7 @@ class Lease:
                 if await self._turns.taken(self._turn):
                     return
             if self.page and self.page.growing and self.progress.messages:
-                page = replace(self.page, growing=False, foot=PAUSED, actions=(), thumbs=False)
+                page = replace(self.page.bare, growing=False, foot=PAUSED)
                 await surface.edit(self.progress.messages[-1], page)
 
     async def _renew(self, timeout_seconds: float | None = None) -> None:

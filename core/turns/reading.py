@@ -4,13 +4,14 @@ import asyncio
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import takewhile
 
 from cachetools import TTLCache
 
 from core.domain.conversation import Exchange, Place
 from core.domain.errors import Forbidden, Gone, PlatformError
 from core.domain.options import Context
-from core.domain.question import Question, Reads
+from core.domain.question import Continue, Question, Reads, Regenerate
 from core.domain.surroundings import CHOSEN_CHARACTERS, NOTHING_SAID, Gap, Reach, Said, Surroundings
 from core.prompt.quoting import asks_for_summary, context_of
 from core.settings.parameters import ChannelSettings
@@ -148,3 +149,24 @@ def _gap(error: PlatformError) -> Gap:
             return Gap.PERMISSION
         case _:
             return Gap.TIME
+
+
+def history_before(turn: Turn) -> tuple[Exchange, ...]:
+    """The history that the question refers to. Regenerate: without the answer to be replaced and everything after it.
+    Continue: up to the answer to be continued."""
+    question, history = turn.question, turn.history
+    match question.kind:
+        case Regenerate(turn=old):
+            known = any(each.turn == old for each in history)
+            return tuple(takewhile(lambda each: each.turn != old if known else each.at <= question.at, history))
+        case Continue(turn=old):
+            places = [place for place, each in enumerate(history) if each.turn == old]
+            return history[: places[-1] + 1] if places else history
+        case _:
+            return history
+
+
+def history_read(turn: Turn, history: tuple[Exchange, ...]) -> tuple[Exchange, ...]:
+    """The history at whose questions the room was read. Continue: what was said around the question that is continued
+    is needed once more."""
+    return history[:-1] if turn.question.continues else history

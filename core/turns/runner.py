@@ -69,6 +69,7 @@ from core.domain.question import Question
 from core.domain.retry import backoff, retried
 from core.prompt.build import together
 from core.reply.notices import retract, show_status
+from core.reply.versions import VersionsOf, no_versions
 from core.settings.parameters import ChannelSettings
 from core.store.settings import SettingsStore
 from core.store.turns import Turn, Turns
@@ -258,7 +259,7 @@ class TurnRunner:
             if not (lease.page and lease.page.growing and lease.progress.messages):
                 return
             if await self._turns.forgotten(turn.conversation, turn.question):
-                page = replace(lease.page, growing=False, foot=LOST, actions=(), thumbs=False)
+                page = replace(lease.page.bare, growing=False, foot=LOST)
                 await surface.edit(lease.progress.messages[-1], page)
 
     async def _commit(self, turn: Turn, result: TurnResult) -> Turn | None:
@@ -281,7 +282,11 @@ class TurnRunner:
                 refusal = Refusal(declined.sentence)
             elif turn.attempt > self._attempts:
                 refusal = Refusal(GAVE_UP, again=True)
-            result = await self._assistant.answer(turn, settings, surface, lease, refusal=refusal)
+            replaces = turn.question.replaces
+            versions: VersionsOf = no_versions
+            if replaces and replaces.keeps:
+                versions = partial(self._turns.mailboxes.versions, turn.conversation, replaces.turn)
+            result = await self._assistant.answer(turn, settings, surface, lease, refusal=refusal, versions=versions)
             if result.stopped:
                 await lease.refresh()
         if lease.retracted:

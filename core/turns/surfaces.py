@@ -4,7 +4,7 @@ was said around the question."""
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from core.domain.conversation import Address, Place
+from core.domain.conversation import Address, Attachment, Place
 from core.domain.ports import Entitles, Platform, Surface
 from core.domain.question import Question
 from core.domain.surroundings import Reach, Surroundings
@@ -14,8 +14,7 @@ from core.settings.routing import address_of
 
 
 class Surfaces:
-    """Opens surfaces on the platforms that this process serves. No method does IO, except `surroundings` and
-    `entitle`."""
+    """Opens surfaces on the platforms that this process serves. No method does IO, except the asynchronous ones."""
 
     def __init__(self, platforms: Mapping[str, Platform]) -> None:
         self._platforms = platforms
@@ -43,6 +42,10 @@ class Surfaces:
     async def channel_name(self, place: Place) -> str:
         """The name of this channel, "" if it is not known. Raises PlatformError."""
         return await self._platforms[place.platform].channel_name(place)
+
+    async def fetch(self, platform: str, attachment: Attachment, most: int) -> bytes:
+        """The content of a file on this platform. Raises PlatformError."""
+        return await self._platforms[platform].fetch(attachment, most)
 
     def chat(self, question: Question, settings: ChannelSettings) -> str:
         """The chat that a question began and whose title is ours to set (see Entitles); "" if there is none."""

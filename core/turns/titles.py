@@ -66,7 +66,7 @@ class Titles:
                 return
             async with asyncio.timeout(ANSWER_SECONDS):
                 answer = await self._model.complete(
-                    title_request(settings.model, question.text, now() + PATIENCE_SECONDS)
+                    title_request(settings.model, question.words, now() + PATIENCE_SECONDS)
                 )
             metrics.TOKENS.labels(question.place.platform, "prompt").inc(answer.usage.prompt)
             metrics.TOKENS.labels(question.place.platform, "completion").inc(answer.usage.completion)

@@ -15,7 +15,8 @@ from typing import Any
 
 from bots.compose import assemble, chat_model, nebula, storage
 from bots.platforms import load
-from core.domain.conversation import Address, Author, Place, Rights
+from core.domain.conversation import Address, Attachment, Author, Place, Rights
+from core.domain.errors import Forbidden
 from core.domain.options import Memory, Placement, PlatformDefaults
 from core.domain.ports import NO_STATUS, QuestionStatus, Surface
 from core.domain.question import Question
@@ -68,6 +69,9 @@ class _Rooms:
 
     async def channel_name(self, place: Place) -> str:
         return ""
+
+    async def fetch(self, attachment: Attachment, most: int) -> bytes:
+        raise Forbidden("there are no files")
 
     def open(self, address: Address) -> Surface:
         number, pace = int(address.message), RateLimit(f"bench/{address.place.channel}", 1000, 1.0, spread=False)

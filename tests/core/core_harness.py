@@ -13,13 +13,15 @@ from redis.asyncio import Redis
 from bots.compose import account_limits, assemble, wrapped
 from bots.sandbox.nebula.server import NebulaServer
 from core.commands.responses import Response
-from core.domain.conversation import Address, Author, Conversation, Lane, Place, Rights
+from core.domain.conversation import Address, Attachment, Author, Conversation, Lane, Place, Rights
+from core.domain.errors import Gone, TooLong
 from core.domain.options import Memory, Placement, PlatformDefaults
 from core.domain.page import Action
 from core.domain.ports import Surface
 from core.domain.question import Question
 from core.domain.surroundings import NOTHING_SAID, Reach, Surroundings
 from core.domain.turn_id import TurnId
+from core.files.reader import FileLimits
 from core.inbound.buttons import ButtonPress
 from core.inbound.dispatcher import Dispatcher
 from core.nebula.client import Nebula
@@ -62,6 +64,8 @@ class Rooms:
     channel: str = "general"
     trouble: Exception | None = None  # instead of what was said
     reaches: list[Reach] = field(default_factory=list)
+    files: dict[str, bytes | Exception] = field(default_factory=dict)  # by the platform's ids
+    fetched: list[str] = field(default_factory=list)
 
     def open(self, address: Address) -> Surface:
         return self.rooms[address.message]
@@ -76,6 +80,15 @@ class Rooms:
         if self.trouble:
             raise self.trouble
         return self.channel
+
+    async def fetch(self, attachment: Attachment, most: int) -> bytes:
+        self.fetched.append(attachment.file)
+        content = self.files.get(attachment.file, Gone(attachment.file))
+        if isinstance(content, Exception):
+            raise content
+        if len(content) > most:
+            raise TooLong(attachment.file)
+        return content
 
 
 @dataclass
@@ -167,7 +180,7 @@ async def process(
     process takes over those handed back. `reading`: seconds that a question waits for what was said around it.
     `bot_id`: which of several bots it is. `backoff`: how long nobody tries again to write a summary, after failures.
     """
-    config = Config(nebula_context_tokens=8192, **environment)
+    config = Config(nebula_context_tokens=8192, **{"files_seconds": HANG_SECONDS, **environment})
     rooms = rooms or Rooms()
     async with AsyncExitStack() as stack:
         account = account_limits(config, redis)
@@ -188,7 +201,15 @@ async def process(
             await spaces.settle(redis, rooms.name, f"{rooms.name}/W1", bot_id)
         model = wrapped(config, nebula, account, Breakers())
         bot = assemble(
-            values, redis, model, [rooms], handover=handover, reading=reading, spaces=spaces, backoff=backoff
+            values,
+            redis,
+            model,
+            [rooms],
+            handover=handover,
+            reading=reading,
+            spaces=spaces,
+            backoff=backoff,
+            file_limits=FileLimits(seconds=HANG_SECONDS),
         )
         await stack.enter_async_context(bot.runner.open())
         turns = Turns(redis, Retention(lease=lease), encryption=config.encryption, spaces=spaces)

@@ -211,7 +211,7 @@ async def test_a_wrong_address_of_a_platform_is_named(
         ("NEBULA_BASE_URL", "http://127.0.0.1:1/v1", "nobody listens at the host and port in NEBULA_BASE_URL"),
         ("NEBULA_BASE_URL", "http://nowhere.invalid/v1", "the host in NEBULA_BASE_URL is not known (DNS)"),
         ("NEBULA_MODEL", "gpt-x", "NEBULA_MODEL: gpt-x is not among the models"),
-        ("NEBULA_MODEL", "Llama3.1-8B", "Nebula: key accepted, 6 models, Llama3.1-8B among them"),
+        ("NEBULA_MODEL", "Llama3.1-8B", "models, Llama3.1-8B among them"),
     ],
 )
 async def test_what_is_wrong_with_nebula_is_logged_at_the_start(
@@ -240,7 +240,8 @@ async def test_a_start_says_in_one_block_what_it_found(world: ProgramServers, tm
     assert f"✓ .env: {tmp_path / '.env'}, {len(world.settings)} settings" in found
     assert "✓ limits: each person 500,000 tokens a day, each channel 2,000,000 tokens a day" in found
     assert f"data in {tmp_path / 'data'}, append-only file" in found
-    assert "✓ Nebula: key accepted, 6 models, meta-llama/Llama-3.3-70B-Instruct among them" in found
+    nebula = next(line for line in words if line.startswith("✓ Nebula: key accepted, "))
+    assert nebula.endswith(" models, meta-llama/Llama-3.3-70B-Instruct among them")
     assert "✓ Slack: @nebula in the workspace Sandbox" in found
     assert "✓ Discord: Nebula#0000, in 1 server" in found
     assert "✗ Discord: anybody may add this bot" in found
@@ -385,6 +386,13 @@ async def test_a_sandbox_begins_with_a_clean_room(tmp_path: Path) -> None:
     assert not os.listdir(tmp_path / "data")
 
 
+async def test_a_list_of_who_may_ask_locks_nobody_out_of_the_sandbox(tmp_path: Path) -> None:
+    """Its ids are those of real servers; here is only whoever runs the bot."""
+    said = "@nebula hello\n:discord\n/ask hello\n"
+    _, out, _ = await run(tmp_path, "sandbox", said=said, ACCESS_ALLOW="T0ACME,1234567890123")
+    assert out.count("stand-in model") == 2
+
+
 async def test_a_terminal_without_our_characters_shows_the_others(tmp_path: Path) -> None:
     """Such as one in Latin 1: nothing fails for an arrow in a prompt."""
     status, out, err = await run(tmp_path, "sandbox", said="@nebula hello\n", PYTHONIOENCODING="ascii")
@@ -395,6 +403,7 @@ async def test_a_terminal_without_our_characters_shows_the_others(tmp_path: Path
 async def test_console_answers_a_pipe(world: ProgramServers, tmp_path: Path) -> None:
     """The console takes questions and commands from a pipe, and remembers them in the next run."""
     settings = {name: value for name, value in world.settings.items() if name.startswith("NEBULA_")}
+    settings["ACCESS_ALLOW"] = "T0ACME"  # whoever sits here may ask all the same
     world.nebula.answer_next("Hello, Ann.")
     status, out, _ = await run(tmp_path, "console", said="I am Ann\n/set temperature 7\n/nonsense\n", **settings)
     assert status == 0

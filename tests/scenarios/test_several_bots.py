@@ -1,16 +1,27 @@
 """Several bots of one operator: on one machine and one Redis, in one workspace, each with its own name and command."""
 
+import asyncio
 from contextlib import AsyncExitStack
 from pathlib import Path
+
+from redis.asyncio import Redis
 
 from bots.sandbox.nebula.server import NebulaServer
 from bots.sandbox.slack.limits import NO_SLACK_LIMITS
 from bots.sandbox.slack.server import SlackServer
+from tests.bounds import HANG_SECONDS
 from tests.scenarios.program import started
 from tests.scenarios.test_program import logged
 
 
-async def test_two_bots_share_a_workspace_and_a_redis(tmp_path: Path, redis_url: str) -> None:
+async def remembered(redis: Redis, bots: int) -> None:
+    """Wait until so many bots have a history: an answer is complete on screen before it is remembered."""
+    async with asyncio.timeout(HANG_SECONDS):
+        while len([key async for key in redis.scan_iter("*:h:slack/*")]) < bots:
+            await asyncio.sleep(0.01)
+
+
+async def test_two_bots_share_a_workspace_and_a_redis(tmp_path: Path, redis_url: str, redis_client: Redis) -> None:
     """Each is run in its own folder, answers to its own command, and knows nothing of what was said to the other."""
     async with AsyncExitStack() as stack:
         nebula = await stack.enter_async_context(NebulaServer())
@@ -35,6 +46,7 @@ async def test_two_bots_share_a_workspace_and_a_redis(tmp_path: Path, redis_url:
             log = await logged(process, "Slack: connected")
             await slack.slash(ann, general, command, f"ask I speak to {name}")
             await slack.until(lambda: any(name in m.shown for m in slack.messages(general) if m.bot))  # noqa: B023
+            await remembered(redis_client, 1 + (name == "tutor"))
             await slack.say(ann, general, f"@{name} again")
             await slack.until(lambda: any("again" in m.shown for m in slack.messages(general) if m.bot))  # noqa: B023
         assert "another bot used this Redis first" in log  # of the second one

@@ -217,7 +217,8 @@ async def test_sandbox_shows_and_presses_buttons_in_a_pipe(tmp_path: Path) -> No
     assert f"↳ nebula (only you see this): {NOT_YOURS}" in lines
     assert "slack refuses: there is no button 'fly' to press" in lines
     assert "Nebula: `prompt` of this channel is now: `You are a cook.`" in lines
-    assert lines.count("[Regenerate] [👍] [👎]") == 2
+    assert lines.count("[Regenerate] [👍] [👎]") == 1
+    assert lines.count("[Regenerate] [👍] [👎] [‹] [2/2] [›]") == 1
     assert "Nebula (only you see this): Thank you, noted." in lines
 
 

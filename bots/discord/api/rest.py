@@ -64,10 +64,25 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Button:
-    """A button under a message; Discord sends `id` back when somebody presses it."""
+    """A button under a message; Discord sends `id` back when somebody presses it. `row`: buttons of one row stand side
+    by side, five at most. `text`: nobody can press it, it only says something."""
 
     id: str
     label: str
+    row: int = 0
+    text: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Menu:
+    """A menu under a message, with the value and the label of each option; Discord sends `id` back with the value."""
+
+    id: str
+    label: str
+    options: tuple[tuple[str, str], ...]
+
+
+Component = Button | Menu
 
 
 class Rest:
@@ -89,7 +104,7 @@ class Rest:
         *,
         nonce: str,
         reply_to: str = "",
-        buttons: Sequence[Button] = (),
+        buttons: Sequence[Component] = (),
         files: Sequence[File] = (),
     ) -> Sent:
         """Post a message. Repeated within minutes with the same nonce, it remains one message with its first content.
@@ -110,7 +125,7 @@ class Rest:
         return _sent(await self._http.send("POST", f"/channels/{channel}/messages", body, files=files), content)
 
     async def edit(
-        self, channel: str, message: str, content: str, buttons: Sequence[Button] = ()
+        self, channel: str, message: str, content: str, buttons: Sequence[Component] = ()
     ) -> RateLimitStatus | None:
         """Replace the content and the buttons. We send no flags: they would bring the link previews back."""
         body = {"content": content, "allowed_mentions": NOBODY, "components": rows(buttons)}
@@ -125,7 +140,7 @@ class Rest:
         token: Token,
         content: str,
         message: str = ORIGINAL,
-        buttons: Sequence[Button] = (),
+        buttons: Sequence[Component] = (),
         *,
         ephemeral: bool = False,
     ) -> Sent:
@@ -143,7 +158,7 @@ class Rest:
         self,
         token: Token,
         content: str,
-        buttons: Sequence[Button] = (),
+        buttons: Sequence[Component] = (),
         *,
         ephemeral: bool = False,
         files: Sequence[File] = (),
@@ -309,10 +324,21 @@ def nonce_of(name: str) -> str:
     return hashlib.sha256(name.encode()).hexdigest()[:_NONCE_LENGTH]
 
 
-def rows(buttons: Sequence[Button]) -> list[dict[str, Any]]:
-    """The buttons in rows of five at most; no row for no buttons (docs.discord.com, Component Reference)."""
-    parts = [{"type": 2, "style": 2, "label": each.label, "custom_id": each.id} for each in buttons]
-    return [{"type": 1, "components": parts[at : at + _IN_ROW]} for at in range(0, len(parts), _IN_ROW)]
+def rows(components: Sequence[Component]) -> list[dict[str, Any]]:
+    """The buttons in rows of five at most, and each menu in one of its own (docs.discord.com, Component Reference)."""
+    found: dict[int | str, list[dict[str, Any]]] = {}
+    for each in components:
+        found.setdefault(each.row if isinstance(each, Button) else each.id, []).append(_component(each))
+    cut = (parts[at : at + _IN_ROW] for parts in found.values() for at in range(0, len(parts), _IN_ROW))
+    return [{"type": 1, "components": parts} for parts in cut]
+
+
+def _component(component: Component) -> dict[str, Any]:
+    if isinstance(component, Button):
+        shown = {"type": 2, "style": 2, "label": component.label, "custom_id": component.id}
+        return shown | ({"disabled": True} if component.text else {})
+    options = [{"label": label, "value": value} for value, label in component.options]
+    return {"type": 3, "custom_id": component.id, "placeholder": component.label, "options": options}
 
 
 def _sent(answer: ApiResponse, content: str) -> Sent:

@@ -84,8 +84,12 @@ def _nothing(data: Any) -> Iterator[dict[str, Any]]:
 
 
 def _message(data: Any) -> Iterator[dict[str, Any]]:
+    """The message with its files and, if they are the unreadable part, without."""
     if isinstance(data, dict):
-        yield _kept(data, _MESSAGE, _MESSAGE_DEFAULTS)
+        found = _kept(data, _MESSAGE, _MESSAGE_DEFAULTS)
+        if data.get("attachments"):
+            yield {**found, "attachments": data["attachments"]}
+        yield found
 
 
 def _interaction(data: Any) -> Iterator[dict[str, Any]]:

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 # Discord's numbers (docs.discord.com, Application Commands).
 _CHAT_INPUT, _MESSAGE = 1, 3
-_SUBCOMMAND, _STRING, _BOOLEAN = 1, 3, 5
+_SUBCOMMAND, _STRING, _BOOLEAN, _ATTACHMENT = 1, 3, 5, 11
 _IN_GUILDS, _IN_DIRECT_MESSAGES, _IN_OTHER_DIRECT_MESSAGES = 0, 1, 2
 _GUILD_INSTALL, _USER_INSTALL = 0, 1
 # Pauses between attempts to register the commands; each start tries again too.
@@ -41,8 +41,9 @@ class Suggested(StrEnum):
 
 # The option of commands that change a setting: where the setting applies.
 _SCOPE = "scope"
-# The options of what asks: who sees the question and the answer, and, for `ask`, which model answers.
-_PRIVATE, _MODEL = "private", "model"
+# The options of what asks: who sees the question and the answer, and, for `ask`, which model answers, and a file that
+# belongs to it.
+_PRIVATE, _MODEL, _FILE = "private", "model", "file"
 # Commands that ask something.
 _ASKING = ("ask", "imagine")
 _SUGGESTED = {
@@ -171,6 +172,12 @@ def model_of(data: Mapping[str, Any]) -> str:
     return named_model(next((str(each.get("value")) for each in _path(data)[1] if each.get("name") == _MODEL), ""))
 
 
+def files_in(data: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The files that somebody gave with a question, as Discord hands them over. Raises KeyError or TypeError."""
+    given = [each["value"] for each in _path(data)[1] if each.get("name") == _FILE]
+    return [data["resolved"]["attachments"][each] for each in given]
+
+
 def typed(data: Mapping[str, Any]) -> tuple[Suggested, str] | None:
     """What somebody has typed so far into an option with suggestions, and of what kind these are; None for any other
     option."""
@@ -216,6 +223,8 @@ def _options(command: Command) -> list[dict[str, Any]]:
     options = [_option(command, each) for each in command.arguments]
     if command.name == "ask":
         options.append(_option(command, Argument(_MODEL, "the model that answers this one question", required=False)))
+        title = "A file that your question is about"
+        options.append({"type": _ATTACHMENT, "name": _FILE, "description": title, "required": False})
     if command.name in _ASKING:
         title = "Only you see the question and the answer"
         options.append({"type": _BOOLEAN, "name": _PRIVATE, "description": title, "required": False})

@@ -6,8 +6,8 @@ from typing import Any
 from discord import ui
 
 from bots.discord.api.names import NAME
-from bots.discord.api.rest import Button
-from bots.discord.components.buttons import LONGEST_ID, buttons_of
+from bots.discord.api.rest import Button, Component
+from bots.discord.components.buttons import LONGEST_ID, buttons_of, choices_of
 from bots.discord.components.forms import entered, form
 from core.domain.conversation import LONGEST_REASON, Conversation
 from core.domain.page import SAY_WHY, WHY, WHY_READ, Page
@@ -23,9 +23,11 @@ def thumbs(conversation: Conversation) -> tuple[Button, ...]:
     return tuple(button for button in found if len(button.id) <= LONGEST_ID)
 
 
-def buttons_below(page: Page, conversation: Conversation) -> tuple[Button, ...]:
-    """All buttons under a page of a reply in this conversation: at most six, in two rows with room for five each."""
-    return buttons_of(page.actions, conversation) + (thumbs(conversation) if page.thumbs else ())
+def buttons_below(page: Page, conversation: Conversation) -> tuple[Component, ...]:
+    """All that people can press under a page of a reply in this conversation: at most six buttons, in two
+    rows with room for five each, the row of its versions, and the menu."""
+    first = buttons_of(page.actions, conversation) + (thumbs(conversation) if page.thumbs else ())
+    return (*first, *choices_of(page.choices, conversation))
 
 
 def voted(data: Mapping[str, Any]) -> tuple[bool, Conversation] | None:

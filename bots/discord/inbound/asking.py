@@ -17,11 +17,11 @@ from bots.discord.inbound.messages import in_words
 from bots.discord.inbound.ordering import ArrivalOrder
 from bots.discord.inbound.people import author_of, names_of
 from bots.discord.outbound.interaction_responses import defer
+from bots.discord.room.files import Brought
 from bots.discord.room.reader import Reader
 from core.domain.conversation import Place, ResponseToken
 from core.domain.errors import PlatformError, StoreError
 from core.domain.question import Question
-from core.domain.surroundings import Said
 from core.domain.turn_id import TurnId
 from core.inbound.dispatcher import AWAY, Dispatcher
 
@@ -36,15 +36,23 @@ _LOOKED_UP, _LOOK_UP_SECONDS = 10, 3.0
 _PERSON = re.compile(r"<@!?(\d{1,20})>")
 
 Worded = Callable[[Question], Question]
-Chosen = Callable[[], Awaitable[tuple[Said, ...]]]
+Brings = Callable[[], Awaitable[Brought]]
 
 
 def _as_it_is(question: Question) -> Question:
     return question
 
 
-async def _nothing() -> tuple[Said, ...]:
-    return ()
+def at_hand(brought: Brought) -> Brings:
+    """What a question brings along, if it need not be looked for."""
+
+    async def bring() -> Brought:
+        return brought
+
+    return bring
+
+
+_nothing = at_hand(Brought())
 
 
 class Asking:
@@ -63,10 +71,10 @@ class Asking:
         private: bool,
         model: str = "",
         worded: Worded = _as_it_is,
-        about: Chosen = _nothing,
+        brings: Brings = _nothing,
     ) -> None:
         """Ask. `model`: the one that is to answer, "" for the usual one. `worded`: makes the question another kind of
-        question. `about`: the messages that it brings along, found once Discord knows that we are working on it."""
+        question. `brings`: what it brings along, found once Discord knows that we are working on it."""
         asked, private = interaction.created_at.timestamp(), private or place.visiting
         token = ResponseToken(str(callback.token), asked + TOKEN_SECONDS, FURTHER_MESSAGES if place.visiting else None)
         question = worded(
@@ -84,7 +92,8 @@ class Asking:
         self._reader.heard(question, replies=False, reads=interaction.permissions.read_message_history or None)
         async with asyncio.TaskGroup() as group:
             deferring = group.create_task(defer(callback, ephemeral=private))
-            question = replace(question, about=await about())  # before its turn in the channel: nobody waits for it
+            brought = await brings()  # before its turn in the channel: nobody waits for it
+            question = replace(question, about=brought.about, attachments=brought.files)
 
             async def ask() -> None:
                 good = await deferring

@@ -17,6 +17,7 @@ from bots.discord.components.commands import (
     CHOICE_LENGTH,
     SUGGESTIONS,
     Suggested,
+    files_in,
     invocation_of,
     is_portable,
     is_private,
@@ -26,13 +27,14 @@ from bots.discord.components.commands import (
 )
 from bots.discord.components.forms import submitted, to_open
 from bots.discord.components.menus import asked_about
-from bots.discord.inbound.asking import Asking
+from bots.discord.inbound.asking import Asking, at_hand
 from bots.discord.inbound.channels import Places
 from bots.discord.inbound.menus import Menus
 from bots.discord.inbound.ordering import ArrivalOrder
 from bots.discord.inbound.people import author_of, rights_in
 from bots.discord.inbound.presses import LOST, Presses
 from bots.discord.outbound.interaction_responses import defer, show, show_late
+from bots.discord.room.files import Brought, file_of
 from bots.discord.room.reader import Reader
 from core.commands.registry import Invocation, find
 from core.commands.responses import Response
@@ -133,7 +135,10 @@ class Interactions:
         match invocation.command.name:
             case "ask":
                 prompt, model, private = invocation.argument("prompt"), model_of(data), is_private(data)
-                return self._asking.ask(interaction, callback, place, prompt, model=model, private=private)
+                brings = at_hand(Brought(files=tuple(map(file_of, files_in(data)))))
+                return self._asking.ask(
+                    interaction, callback, place, prompt, model=model, private=private, brings=brings
+                )
             case "imagine":
                 text, private = invocation.argument("text"), is_private(data)
                 return self._asking.ask(interaction, callback, place, text, private=private, worded=picture)

@@ -17,8 +17,9 @@ from bots.discord.api.callbacks import Callback
 from bots.discord.api.http import Answered
 from bots.discord.components.commands import target_of
 from bots.discord.components.menus import AskedAbout, asks_about
-from bots.discord.inbound.asking import Asking, Chosen
+from bots.discord.inbound.asking import Asking, at_hand
 from bots.discord.outbound.interaction_responses import show
+from bots.discord.room.files import Brought, files_of
 from bots.discord.room.reader import Reader
 from bots.discord.room.said import GuildView, chosen, thread_of
 from core.commands.responses import Response
@@ -39,7 +40,7 @@ UNKNOWN = "I no longer have this menu. Please reload Discord, and use one that i
 class _Kept:
     """What somebody chose, and where."""
 
-    said: Said
+    brought: Brought
     person: int
     place: Place
 
@@ -58,51 +59,46 @@ class Menus:
         lack the message."""
         message = target_of(data)
         said = chosen(message, _view(interaction))
+        brought = Brought((said,), files_of(message))
         if name == ASK:
-            self._kept[interaction.id] = _Kept(said, interaction.user.id, place)
+            self._kept[interaction.id] = _Kept(brought, interaction.user.id, place)
             return _open(callback, interaction.id, said)
         if name != SUMMARISE:
             return _say(callback, UNKNOWN)
-        at, about = replace(place, thread=place.thread or thread_of(message)), _ready(said)
-        return self._asking.ask(interaction, callback, at, "", private=True, worded=summary, about=about)
+        at, brings = replace(place, thread=place.thread or thread_of(message)), at_hand(brought)
+        return self._asking.ask(interaction, callback, at, "", private=True, worded=summary, brings=brings)
 
     async def submitted(
         self, interaction: discord.Interaction, callback: Callback, place: Place, asked: AskedAbout
     ) -> None:
         """Somebody asked about a message with the form."""
 
-        async def about() -> tuple[Said, ...]:
-            return (await self._chosen(interaction, place, asked),)
+        async def brings() -> Brought:
+            return await self._chosen(interaction, place, asked)
 
-        await self._asking.ask(interaction, callback, place, asked.text, private=True, about=about)
+        await self._asking.ask(interaction, callback, place, asked.text, private=True, brings=brings)
 
     def deleted(self, messages: Iterable[int]) -> None:
         """Messages were deleted: nobody asks about their words any more."""
         gone = {str(each) for each in messages}
-        for key in [key for key, kept in self._kept.items() if kept.said.id in gone]:
+        for key in [key for key, kept in self._kept.items() if kept.brought.about[0].id in gone]:
             self._kept.pop(key, None)
 
-    async def _chosen(self, interaction: discord.Interaction, place: Place, asked: AskedAbout) -> Said:
-        """The message; without a text if it is not known here, and can't be read.
+    async def _chosen(self, interaction: discord.Interaction, place: Place, asked: AskedAbout) -> Brought:
+        """The message with its files; without a text if it is not known here, and can't be read.
 
         Who submits a form may have made its ids up. What somebody else chose is not theirs, and a message is read only
         where they are, if they may read there.
         """
         kept = self._kept.get(asked.opened)
-        if kept and (kept.said.id, kept.person, kept.place) == (asked.message, interaction.user.id, place):
-            return kept.said
+        chosen_by = (asked.message, interaction.user.id, place)
+        if kept and (kept.brought.about[0].id, kept.person, kept.place) == chosen_by:
+            return kept.brought
         found = None
         if not place.visiting and (place.direct or interaction.permissions.read_message_history):
             channel = place.thread or place.channel
             found = await self._reader.message(channel, asked.message, _view(interaction))
-        return found or Said(asked.message, "", Role.PERSON, 0.0, "")
-
-
-def _ready(said: Said) -> Chosen:
-    async def about() -> tuple[Said, ...]:
-        return (said,)
-
-    return about
+        return found or Brought((Said(asked.message, "", Role.PERSON, 0.0, ""),))
 
 
 async def _say(callback: Callback, sentence: str) -> None:

@@ -7,7 +7,8 @@ import discord
 
 from bots.discord.api.names import NAME, direct
 from bots.discord.dialect.markdown import CODE, from_discord, outside_code
-from core.domain.conversation import Attachment, Author, Place
+from bots.discord.room.files import MOST_FILES, attached
+from core.domain.conversation import Author, Place
 from core.domain.question import MAX_TEXT_CHARACTERS, NEW, Declined, New, Question
 from core.domain.turn_id import TurnId
 from core.inbound.dispatcher import Dispatcher
@@ -59,7 +60,7 @@ def remark_of(message: discord.Message, me: discord.ClientUser) -> Remark:
     to_other = other.author.id not in (me.id, message.author.id) if other else message.type is discord.MessageType.reply
     return Remark(
         _text(message)[:MAX_TEXT_CHARACTERS],
-        files=bool(message.attachments) or any(each.attachments for each in message.message_snapshots),
+        files=bool(attached(message)),
         to_other=to_other or _TO_OTHER.match(message.content) is not None,
         by_program=message.author.bot or message.webhook_id is not None,
         written=message.type in _QUESTIONS,
@@ -75,15 +76,17 @@ def question_of(message: discord.Message, place: Place, author: Author, me: disc
     """The question. It includes forwarded messages, whose text is in snapshots beside the message's own text.
 
     The message that it replies to is no part of it, and so never stored: it is read when the question is answered. A
-    post of a forum begins with its title: often that is the question.
+    post of a forum begins with its title: often that is the question. The files of the message that it replies to are
+    part of it, unless they are our own: they may be what the question is about.
     """
-    files = [*message.attachments, *(file for each in message.message_snapshots for file in each.attachments)]
+    files = attached(message)
     said = spoken(message, me)
     if (title := title_of_post(message)) and not Dispatcher.is_command(said):
         said = f"{title}\n\n{said}".strip()
     other = replied(message)
     if other is not None and other.author.id != me.id and not Dispatcher.is_command(said):
         said = _replying(other, said)
+        files = (*files, *attached(other))[:MOST_FILES]
     people = {str(user.id): user.display_name for user in _people(message)}
     return Question(
         id=TurnId(f"{NAME}/{message.channel.id}/{message.id}"),
@@ -93,10 +96,7 @@ def question_of(message: discord.Message, place: Place, author: Author, me: disc
         message=str(message.id),
         at=message.created_at.timestamp(),
         kind=_kind(message, me),
-        attachments=tuple(
-            Attachment(file.filename, file.content_type or "application/octet-stream", file.url, file.size)
-            for file in files
-        ),
+        attachments=files,
     )
 
 
@@ -135,12 +135,12 @@ def _unpinged(message: discord.Message, me: discord.ClientUser) -> bool:
 
 
 def _kind(message: discord.Message, me: discord.ClientUser) -> New | Declined:
-    """A question, or what to say where Discord withheld the text.
+    """A question, or what to say where Discord withheld the text. It does not show the files then, either.
 
     It may do so if only the bot's role is mentioned. A mention of a role is itself text, so a message that contains one
     can't be empty.
     """
-    if message.content or direct(message):
+    if message.content or attached(message) or direct(message):
         return NEW
     if own_role(message) in _roles(message):
         return Declined(_WITHHELD.format(name=_name(message, me)))

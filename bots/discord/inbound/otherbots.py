@@ -14,6 +14,7 @@ from cachetools import TTLCache
 
 from bots.discord.inbound.messages import addresses, spoken
 from bots.discord.inbound.people import roles_of
+from bots.discord.room.files import MOST_FILES, attached
 from core.domain.conversation import Author
 from core.domain.question import Question
 from core.domain.turn_id import asked_anew
@@ -46,8 +47,13 @@ class Reposts:
         for where, deleted in list(self._deleted):
             if where == channel and (found := self._asked.get(deleted)) and said in found[0]:
                 del self._deleted[where, deleted]
+                question = found[1]
+                # Its own files went with the original; the webhook has posted them, too.
+                others = (each for each in question.attachments if each.message != str(deleted))
+                files = (*attached(message), *others)[:MOST_FILES]
                 # All processes give it the same name.
-                return replace(found[1], id=asked_anew(found[1].id, "0"), message=str(message.id))
+                again = asked_anew(question.id, "0")
+                return replace(question, id=again, message=str(message.id), attachments=files)
         return None
 
     def repeats(self, message: discord.Message) -> bool:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import discord
@@ -42,9 +43,11 @@ class Presses:
             return False
         rights = rights_in(interaction, self._managers)
         if not submits and (found := pressed(data)):
-            action, conversation = found
             await self._press(
-                interaction, callback, conversation, lambda press: self._dispatcher.pressed(action, press, rights)
+                interaction,
+                callback,
+                found.conversation,
+                lambda press: self._dispatcher.pressed(found.action, replace(press, model=found.model), rights),
             )
             return True
         if not submits and (vote := voted(data)):

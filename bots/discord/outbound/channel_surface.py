@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from bots.discord.api.http import File, NotPermitted, ReplyRefused, ThreadArchived, ThreadExists
 from bots.discord.api.limits import LIMITS, Limits, Window
-from bots.discord.api.rest import Button, Rest, Sent, nonce_of
+from bots.discord.api.rest import Component, Rest, Sent, nonce_of
 from bots.discord.components.votes import buttons_below
 from bots.discord.dialect.markdown import LIMIT, quoted, small, to_discord
 from bots.discord.outbound.reactions import NUMBERS, Reactions
@@ -206,7 +206,7 @@ class ChannelSurface:
         self._place = emoji
 
     async def _edit(
-        self, channel: str, message: str, content: str, buttons: Sequence[Button]
+        self, channel: str, message: str, content: str, buttons: Sequence[Component]
     ) -> RateLimitStatus | None:
         try:
             return await self._rest.edit(channel, message, content, buttons)
@@ -214,7 +214,7 @@ class ChannelSurface:
             await self._rest.unarchive(channel)
             return await self._rest.edit(channel, message, content, buttons)
 
-    async def _send(self, content: str, buttons: Sequence[Button], files: Sequence[File] = ()) -> Sent:
+    async def _send(self, content: str, buttons: Sequence[Component], files: Sequence[File] = ()) -> Sent:
         # One nonce per page of an answer, whichever process posts it, so that Discord keeps a single message.
         nonce = nonce_of(f"{self._channel}/{self._seed}/{len(self._known)}")
         reply_to = self._page_before() if self._may_refer else ""

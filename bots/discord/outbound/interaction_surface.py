@@ -16,7 +16,7 @@ from dataclasses import replace
 from bots.discord.api.http import File, TokenExpired
 from bots.discord.api.limits import LIMITS, Limits
 from bots.discord.api.names import NAME, NO_GUILD
-from bots.discord.api.rest import ORIGINAL, Button, Rest, Sent, Token
+from bots.discord.api.rest import ORIGINAL, Component, Rest, Sent, Token
 from bots.discord.components.votes import buttons_below
 from bots.discord.dialect.markdown import small
 from bots.discord.outbound.channel_surface import ChannelSurface, content_of, fits
@@ -157,11 +157,11 @@ class InteractionSurface:
             self._answered = True
         return sent
 
-    async def _edit(self, content: str, message: str = ORIGINAL, buttons: tuple[Button, ...] = ()) -> Sent:
+    async def _edit(self, content: str, message: str = ORIGINAL, buttons: tuple[Component, ...] = ()) -> Sent:
         private = self._address.private
         return await self._rest.edit_response(self._token, content, message, buttons, ephemeral=private)
 
-    async def _follow_up(self, content: str, buttons: tuple[Button, ...], files: tuple[File, ...] = ()) -> Sent:
+    async def _follow_up(self, content: str, buttons: tuple[Component, ...], files: tuple[File, ...] = ()) -> Sent:
         """Send a further message. Webhooks have no nonce: we first look for an attempt that may have arrived."""
         if self._unclear and (arrived := await self._arrived(*self._unclear)):
             sent = Sent(arrived, "") if files else await self._edit(content, arrived, buttons)
@@ -216,7 +216,7 @@ class InteractionSurface:
             self._channel_surface = ChannelSurface(self._rest, address, self._reactions, self._limits)
             self._direct = True
 
-    def _buttons(self, page: Page) -> tuple[Button, ...]:
+    def _buttons(self, page: Page) -> tuple[Component, ...]:
         return buttons_below(page, self._conversation)
 
     def _posted(self, sent: Sent) -> Posted:

@@ -1,1 +1,1 @@
-"""Reads what was said around a question."""
+"""Reads what was said around a question, and its files."""

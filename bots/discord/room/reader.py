@@ -10,6 +10,7 @@ from cachetools import FIFOCache
 from bots.discord.api.names import NO_GUILD
 from bots.discord.api.rest import Rest
 from bots.discord.room.access import Access
+from bots.discord.room.files import Brought, files_of
 from bots.discord.room.history import History
 from bots.discord.room.said import (
     FORWARD,
@@ -78,14 +79,15 @@ class Reader:
             reading.gaps.add(Gap.TIME)
         return reading.result()
 
-    async def message(self, channel: str, message: str, view: GuildView) -> Said | None:
-        """A message that somebody chose, read anew; None if Discord does not show it. Never raises."""
+    async def message(self, channel: str, message: str, view: GuildView) -> Brought | None:
+        """A message that somebody chose with its files, read anew; None if Discord does not show it. Never raises."""
         try:
             async with asyncio.timeout(SECONDS):
-                found = chosen(await self._history.message(channel, message), view)
+                found = await self._history.message(channel, message)
+            said = chosen(found, view)
         except (PlatformError, TimeoutError, AttributeError, KeyError, TypeError, ValueError):
             return None
-        return found if found.text else None
+        return Brought((said,), files_of(found)) if said.text else None
 
 
 def _barred(question: Question, reach: Reach) -> Surroundings:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from itertools import count
 from typing import Any
 
+from bots.sandbox.discord.cdn import Cdn
 from bots.sandbox.discord.rest import Endpoint, RestAnswer, RestRequest
 from bots.sandbox.discord.state import DiscordWorld
 from bots.sandbox.discord.validation import ApiError, invalid, text
@@ -12,6 +13,7 @@ from bots.sandbox.discord.values import (
     ChannelKind,
     DiscordChannel,
     DiscordRefuses,
+    DiscordUpload,
     DiscordUser,
     GuildRole,
     Json,
@@ -19,7 +21,7 @@ from bots.sandbox.discord.values import (
 )
 from bots.sandbox.discord.wire import DiscordWire
 
-SUB, GROUP, STRING, INTEGER, BOOLEAN, USER, CHANNEL, ROLE, MENTIONABLE, NUMBER = range(1, 11)
+SUB, GROUP, STRING, INTEGER, BOOLEAN, USER, CHANNEL, ROLE, MENTIONABLE, NUMBER, ATTACHMENT = range(1, 12)
 CHAT_INPUT, ON_MESSAGE = 1, 3  # command types
 MENUS = 15  # interactions/application-commands#registering-a-command
 COMMAND_NAME = re.compile(r"[-_'\w]{1,32}")
@@ -31,8 +33,8 @@ TO_GUILD, TO_USER = 0, 1  # integration types
 class DiscordCommands:
     """The registered commands. `puts` counts bulk overwrites."""
 
-    def __init__(self, world: DiscordWorld, wire: DiscordWire, application: str) -> None:
-        self._world, self._wire, self._application = world, wire, application
+    def __init__(self, world: DiscordWorld, wire: DiscordWire, cdn: Cdn, application: str) -> None:
+        self._world, self._wire, self._cdn, self._application = world, wire, cdn, application
         self._stored: dict[str, list[Json]] = {}  # by guild, "" for the global ones
         self.puts = 0
 
@@ -224,11 +226,21 @@ class DiscordCommands:
                 value = {"true": True, "false": False}[str(value).lower()]
             elif kind in (USER, CHANNEL, ROLE, MENTIONABLE):
                 return self._resolve(value, guild, resolved)
+            elif kind == ATTACHMENT:
+                return self._attach(name, value, resolved)
         except (KeyError, ValueError):
             raise DiscordRefuses(f"{name}: {value!r} does not fit") from None
         if choices and value not in choices:
             raise DiscordRefuses(f"{name}: {value!r} is none of {', '.join(map(str, choices))}")
         return value
+
+    def _attach(self, name: str, value: Any, resolved: dict[str, Json]) -> str:
+        """A file that belongs to no message (interactions/receiving-and-responding#...-resolved-data-structure)."""
+        if not isinstance(value, DiscordUpload):
+            raise DiscordRefuses(f"{name}: this option takes a file")
+        file = self._cdn.store(value, self._application, ephemeral=True)
+        resolved.setdefault("attachments", {})[file.id] = self._wire.attachment(file)
+        return file.id
 
     def _resolve(
         self, value: DiscordUser | DiscordChannel | GuildRole | str, guild: str, resolved: dict[str, Json]

@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
+from bots.sandbox.discord.cdn import Cdn
 from bots.sandbox.discord.gateway import Gateway
 from bots.sandbox.discord.sessions import Intent, Session
 from bots.sandbox.discord.state import DiscordWorld
@@ -33,11 +34,10 @@ SETTABLE = SUPPRESS_EMBEDS | SUPPRESS_NOTIFICATIONS | COMPONENTS_V2
 
 
 class Messages:
-    """Changes messages. `files_url` is where attachments are served."""
+    """Changes messages."""
 
-    def __init__(self, world: DiscordWorld, wire: DiscordWire, gateway: Gateway) -> None:
-        self._world, self._wire, self._gateway = world, wire, gateway
-        self.files_url = ""
+    def __init__(self, world: DiscordWorld, wire: DiscordWire, gateway: Gateway, cdn: Cdn) -> None:
+        self._world, self._wire, self._gateway, self._cdn = world, wire, gateway, cdn
 
     def create(
         self,
@@ -229,13 +229,7 @@ class Messages:
         )
 
     def _store(self, message: DiscordMessage, files: Sequence[DiscordUpload]) -> tuple[DiscordAttachment, ...]:
-        stored = []
-        for file in files:
-            number = self._world.new_id()
-            self._world.files[number] = file.data
-            url = f"{self.files_url}/attachments/{message.channel}/{number}/{file.name}"
-            stored.append(DiscordAttachment(number, file.name, file.kind, len(file.data), url, file.description))
-        return tuple(stored)
+        return tuple(self._cdn.store(file, message.channel) for file in files)
 
     def _tell(self, event: str, message: DiscordMessage) -> None:
         unseen = not message.guild and self._world.channels[message.channel].kind is ChannelKind.GROUP

@@ -126,14 +126,22 @@ class DiscordPeople(DiscordPlaces):
         self._messages.touch(message)
         return message
 
-    async def webhook_says(self, name: str, channel: DiscordChannel, text: str, *, webhook: str = "") -> DiscordMessage:
+    async def webhook_says(
+        self,
+        name: str,
+        channel: DiscordChannel,
+        text: str,
+        *,
+        webhook: str = "",
+        attachments: Sequence[DiscordUpload] = (),
+    ) -> DiscordMessage:
         """A webhook posts a message under any name, unchanged: mentions are written as <@id>. `webhook`: its id, if not
         a new one."""
         number = webhook or self._world.new_id()
         user = self._world.users[number] = DiscordUser(number, name)
         template = DiscordMessage("", channel.id, user, "", 0.0, webhook=number)
         body: Json = {"content": text, "allowed_mentions": {"parse": ["users"]}}
-        return self._messages.create(self._world.channels[channel.id], user, body, template=template)
+        return self._messages.create(self._world.channels[channel.id], user, body, attachments, template=template)
 
     async def edit(self, message: DiscordMessage, text: str) -> DiscordMessage:
         """The author edits a message; typed names become mentions."""
@@ -147,6 +155,13 @@ class DiscordPeople(DiscordPlaces):
             return self._messages.edit(current, body)
         except ApiError as error:
             raise DiscordRefuses(str(error)) from error
+
+    async def take_out(self, message: DiscordMessage, name: str) -> DiscordMessage:
+        """The author takes a file out of a message."""
+        current = self._current(message)
+        kept = [{"id": each.id} for each in current.attachments if each.name != name]
+        allowed = self._allowed(message.author, self._world.channels[message.channel])
+        return self._messages.edit(current, {"attachments": kept, "allowed_mentions": allowed})
 
     async def preview(self, message: DiscordMessage, url: str) -> DiscordMessage:
         """Discord adds a link preview: MESSAGE_UPDATE of a message that nobody edited."""

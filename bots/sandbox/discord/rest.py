@@ -12,6 +12,7 @@ from typing import Any
 
 from aiohttp import BodyPartReader, web
 
+from bots.sandbox.discord.cdn import ROUTES, Cdn
 from bots.sandbox.discord.faults import DiscordFault, DiscordFaults, FaultKind
 from bots.sandbox.discord.limits import DiscordLimiter, refused
 from bots.sandbox.discord.state import DiscordWorld
@@ -78,8 +79,10 @@ class DiscordRest:
     `latency`: seconds of a round trip, half of them before a request is applied and half before its answer leaves.
     """
 
-    def __init__(self, world: DiscordWorld, token: str, limiter: DiscordLimiter, faults: DiscordFaults) -> None:
-        self._world, self._token, self._limiter, self._faults = world, token, limiter, faults
+    def __init__(
+        self, world: DiscordWorld, cdn: Cdn, token: str, limiter: DiscordLimiter, faults: DiscordFaults
+    ) -> None:
+        self._world, self._cdn, self._token, self._limiter, self._faults = world, cdn, token, limiter, faults
         self.latency = 0.0
         self.invalid = 0
         self.calls: list[DiscordCall] = []
@@ -88,12 +91,25 @@ class DiscordRest:
         """Add endpoints, and an answer for all other paths, to an application."""
         for endpoint in endpoints:
             app.router.add_route(endpoint.method, PREFIX + endpoint.path, self._serve(endpoint))
-        app.router.add_get("/attachments/{channel}/{file}/{name}", self._file)
+        for path in ROUTES:
+            app.router.add_get(path, self._file(path))
         app.router.add_route("*", "/{path:.*}", self._nowhere)
 
-    async def _file(self, request: web.Request) -> web.Response:
-        data = self._world.files.get(request.match_info["file"])
-        return web.Response(status=404) if data is None else web.Response(body=data)
+    def _file(self, path: str) -> Callable[[web.Request], Any]:
+        async def serve(request: web.Request) -> web.StreamResponse:
+            fault = self._faults.meet(f"GET {path}")
+            if fault and fault.hold:
+                self._world.watch.changed()
+            if fault and fault.kind in (FaultKind.LATE, FaultKind.SLOW):
+                await fault.wait()
+            if fault and fault.kind is FaultKind.RESET:
+                _reset(request)
+            if fault and (out := _refusal(fault)):
+                self._cdn.record(request, out.status)
+                return _response(out)
+            return await self._cdn.serve(request)
+
+        return serve
 
     async def _nowhere(self, request: web.Request) -> web.Response:
         self._record(request.method, f"{request.method} *", request.path, {}, time.monotonic(), 404, 0)

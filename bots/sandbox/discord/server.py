@@ -10,6 +10,7 @@ from typing import Self
 
 from aiohttp import web
 
+from bots.sandbox.discord.cdn import Cdn
 from bots.sandbox.discord.commands import DiscordCommands
 from bots.sandbox.discord.faults import DiscordFaults
 from bots.sandbox.discord.gateway import Gateway
@@ -53,16 +54,17 @@ class DiscordServer(DiscordPeople):
         self.gateway_url = ""
         self.faults = DiscordFaults()
         self._limiter = DiscordLimiter(limits or NO_DISCORD_LIMITS, clock)
-        wire = DiscordWire(world, self.application_id, role_mention_unlocks=role_mention_unlocks)
+        self.cdn = Cdn(world)
+        wire = DiscordWire(world, self.cdn, self.application_id, role_mention_unlocks=role_mention_unlocks)
         self.portal: Portal = wire.portal
         gateway = Gateway(world, wire, self.token, privileged)
-        messages = Messages(world, wire, gateway)
+        messages = Messages(world, wire, gateway, self.cdn)
         routes = Routes(world, wire, gateway, messages, self._limiter, privileged)
-        commands = DiscordCommands(world, wire, self.application_id)
+        commands = DiscordCommands(world, wire, self.cdn, self.application_id)
         interactions = DiscordInteractions(world, wire, gateway, messages, commands, self.application_id)
         interactions.deadline, interactions.lifetime = interaction_deadline, interaction_lifetime
         super().__init__(world, wire, gateway, messages, routes, commands, interactions)
-        self._rest = DiscordRest(world, self.token, self._limiter, self.faults)
+        self._rest = DiscordRest(world, self.cdn, self.token, self._limiter, self.faults)
         self._stack = AsyncExitStack()
 
     @property
@@ -140,7 +142,7 @@ class DiscordServer(DiscordPeople):
         port = runner.addresses[0][1]
         self.api_url = f"http://127.0.0.1:{port}{PREFIX}"
         self.gateway_url = self.gateway.url = f"ws://127.0.0.1:{port}/"
-        self._messages.files_url = f"http://127.0.0.1:{port}"
+        self.cdn.base = f"http://127.0.0.1:{port}"
         return self
 
     async def __aexit__(

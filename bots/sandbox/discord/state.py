@@ -91,6 +91,15 @@ class DiscordWorld:
         self.messages(message.channel).pop(message.id, None)
         self.watch.changed()
 
+    def shows(self, file: str) -> bool:
+        """Whether a message still has a file, or forwards one that had it."""
+        everything = (message for messages in self._messages.values() for message in messages.values())
+        return any(
+            file == each.id
+            for message in everything
+            for each in (*message.attachments, *(message.forwarded.attachments if message.forwarded else ()))
+        )
+
     def type(self, channel: str, user: str) -> None:
         """Start or continue typing for ten seconds."""
         self._typing[channel, user] = time.monotonic()

@@ -9,7 +9,7 @@ MAX_CONTENT = 2000  # code points (resources/message#create-message)
 MAX_FILE = 10 * 1024 * 1024  # bytes (reference#uploading-files)
 MAX_V2_BYTES = 10_170  # UTF-8 bytes + 12 per text display (discord-api-docs issue 8554)
 BLOCKED_WORDS: tuple[str, ...] = ()  # by the server's AutoMod
-BUTTON_COMPONENT, SELECTS = 2, frozenset({3, 5, 6, 7, 8})
+BUTTON_COMPONENT, STRING_SELECT, SELECTS = 2, 3, frozenset({3, 5, 6, 7, 8})
 LINK, PREMIUM = 5, 6  # button styles without a custom id
 LABEL = 18
 
@@ -142,8 +142,14 @@ def _check_components(components: Sequence[Json], *, v2: bool) -> None:
         kind = part.get("type")
         if kind == 1 and not 1 <= len(part.get("components") or ()) <= 5:
             raise invalid("components.0.components", "BASE_TYPE_BAD_LENGTH", "Must be between 1 and 5 in length.")
+        inside = part.get("components") or ()
+        if kind == 1 and len(inside) > 1 and any(one.get("type") in SELECTS for one in inside):
+            # a select takes the whole row (components/reference#action-row)
+            raise invalid("components.0.components", "BASE_TYPE_BAD_LENGTH", "Must be 1 in length.")
         if kind == BUTTON_COMPONENT:
             text("components.0.components.0.label", str(part.get("label") or ""), 80)
+        if kind == STRING_SELECT:
+            _check_options(part)
         if kind in SELECTS and len(part.get("options") or ()) > 25:
             raise invalid("components.0.components.0.options", "BASE_TYPE_MAX_LENGTH", "Must be 25 or fewer in length.")
         if kind in SELECTS or (kind == BUTTON_COMPONENT and part.get("style") not in (LINK, PREMIUM)):
@@ -164,6 +170,22 @@ def _check_components(components: Sequence[Json], *, v2: bool) -> None:
             raise invalid("components", "COMPONENT_DISPLAYABLE_TEXT_SIZE_EXCEEDED", "Text exceeds maximum size of 4000")
         if sum(len(one.encode()) + 12 for one in shown) > MAX_V2_BYTES:
             raise ApiError(0, status=500, message="500: Internal Server Error")
+
+
+def _check_options(select: Json) -> None:
+    """Raise 50035 for the options of a select (components/reference#string-select)."""
+    where = "components.0.components.0"
+    text(f"{where}.placeholder", str(select.get("placeholder") or ""), 150)
+    options = select.get("options") or []
+    if not options:
+        raise invalid(f"{where}.options", "BASE_TYPE_BAD_LENGTH", "Must be between 1 and 25 in length.")
+    for option in options:
+        text(f"{where}.options.0.label", str(option.get("label") or ""), 100, 1)
+        text(f"{where}.options.0.value", str(option.get("value") or ""), 100, 1)
+    if len({option["value"] for option in options}) < len(options):
+        raise invalid(
+            f"{where}.options", "SELECT_COMPONENT_OPTION_VALUE_DUPLICATED", "The option value is already used"
+        )
 
 
 def check_modal(data: Json) -> None:

@@ -156,17 +156,19 @@ class DiscordChannel:
 
 @dataclass(frozen=True, slots=True)
 class DiscordUpload:
-    """A file that is attached. `description`: what a picture shows."""
+    """A file that is attached. `description`: what a picture shows. `claims`: the size that messages claim, None for
+    the true one."""
 
     name: str
     data: bytes
     kind: str = "application/octet-stream"
     description: str = ""
+    claims: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DiscordAttachment:
-    """A file of a message. `size` is in bytes."""
+    """A file of a message, or an ephemeral one of a command. `size` is in bytes; `url` was signed when it came."""
 
     id: str
     name: str
@@ -174,6 +176,7 @@ class DiscordAttachment:
     size: int
     url: str
     description: str = ""
+    ephemeral: bool = False
 
 
 @dataclass(frozen=True, slots=True)

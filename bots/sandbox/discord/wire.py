@@ -2,6 +2,7 @@
 
 import time
 
+from bots.sandbox.discord.cdn import Cdn
 from bots.sandbox.discord.state import DiscordWorld, created, iso
 from bots.sandbox.discord.values import (
     FORUMS,
@@ -32,8 +33,8 @@ class DiscordWire:
     """Builds payloads from the world. `role_mention_unlocks`: whether a mention of the bot's role shows it the
     content. `memberless`: events with messages leave out their author's member."""
 
-    def __init__(self, world: DiscordWorld, application: str, *, role_mention_unlocks: bool) -> None:
-        self._world = world
+    def __init__(self, world: DiscordWorld, cdn: Cdn, application: str, *, role_mention_unlocks: bool) -> None:
+        self._world, self._cdn = world, cdn
         self._application = application
         self._role_unlocks = role_mention_unlocks
         self.memberless = False
@@ -175,16 +176,15 @@ class DiscordWire:
         }
 
     def attachment(self, file: DiscordAttachment) -> Json:
-        """An attachment object."""
-        return {
-            "id": file.id,
-            "filename": file.name,
-            "size": file.size,
-            "url": file.url,
-            "proxy_url": file.url,
-            "content_type": file.kind,
-            **({"description": file.description} if file.description else {}),
-        }
+        """An attachment object; the content type is left out if it is not known
+        (resources/message#attachment-object)."""
+        url = self._cdn.renewed(file)
+        payload: Json = {"id": file.id, "filename": file.name, "size": file.size, "url": url, "proxy_url": url}
+        if file.kind:
+            payload["content_type"] = file.kind
+        if file.description:
+            payload["description"] = file.description
+        return payload | {"ephemeral": True} if file.ephemeral else payload
 
     def reveals(self, message: DiscordMessage) -> bool:
         """Whether an app without the content intent receives the content (events/gateway#message-content-intent)."""

@@ -16,6 +16,7 @@ MODELS: tuple[FakeModel, ...] = (
     ("meta-llama/Llama-3.1-8B-Instruct", "Llama3.1-8B", "Text", 131072, None),
     ("Qwen/Qwen2.5-Coder-32B-Instruct", "Qwen2.5-Coder-32B", "Text", 32768, None),
     ("deepseek-ai/DeepSeek-V3-0324", "DeepSeek-V3-0324", "Text", 131072, None),
+    ("Qwen/Qwen2.5-VL-7B-Instruct", "Qwen2.5-VL-7B", "Text", 32768, None),
     ("black-forest-labs/FLUX.1-schnell", "FLUX.1-schnell", "Image", None, None),
     ("BAAI/bge-large-en-v1.5", "bge-large-en-v1.5", "Embedding", 512, None),
 )
@@ -42,6 +43,8 @@ def fake_answer(messages: Sequence[ChatMessage]) -> str:
         f"- {'a system prompt' if system else 'no system prompt'}",
         f"- {sum(len(message.content) for message in messages)} characters in all",
     ]
+    if pictures := sum(len(message.pictures) for message in messages):
+        lines.append(f"- {pictures} picture{'s' * (pictures > 1)}")
     if system:
         lines += ["", "The current system prompt:", "", _quote(system)]
     lines += [

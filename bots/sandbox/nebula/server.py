@@ -1,6 +1,7 @@
 """The sandbox's Nebula: an OpenAI-compatible server on loopback that imitates the real one and its faults."""
 
 import asyncio
+import base64
 import json
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
@@ -16,7 +17,7 @@ from bots.sandbox.nebula.fake_model import MODELS, FakeModel, fake_answer, fake_
 from bots.sandbox.nebula.faults import ModelAnswer, NebulaFault, Received, Thought
 from bots.sandbox.nebula.pictures import FakePainter
 from bots.sandbox.nebula.writer import Between, Cut, Writer, deltas
-from core.domain.chat import ChatMessage
+from core.domain.chat import ChatMessage, Picture
 
 MAX_BODY_BYTES = 32 << 20  # of a request
 
@@ -236,6 +237,8 @@ class NebulaServer:
         model = next((item for item in self.models if item[0] == received.model), None)
         if model is None:
             return _error(400, f"Invalid model name passed in model={received.model}", "invalid_request_error")
+        if any(each.pictures for each in received.messages) and "-VL-" not in received.model:
+            return _error(400, f"{received.model} is not a multimodal model", "BadRequestError")
         for name, least, most in (("max_tokens", 1, 1e9), ("temperature", 0, 2), ("top_p", 1e-9, 1)):
             value = body.get(name)
             if value is not None and not (isinstance(value, int | float) and least <= value <= most):
@@ -280,10 +283,19 @@ class NebulaServer:
 
 
 def _message(item: dict[str, Any]) -> ChatMessage:
-    content = item.get("content")
+    content, pictures = item.get("content"), []
     if isinstance(content, list):
-        content = "".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
-    return ChatMessage(cast(Any, item.get("role")), content if isinstance(content, str) else "")
+        parts = [part for part in content if isinstance(part, dict)]
+        content = "".join(str(part.get("text", "")) for part in parts)
+        pictures = [_picture(part["image_url"]) for part in parts if isinstance(part.get("image_url"), dict)]
+    text = content if isinstance(content, str) else ""
+    return ChatMessage(cast(Any, item.get("role")), text, tuple(pictures))
+
+
+def _picture(image: dict[str, Any]) -> Picture:
+    """The picture in a data URL; without bytes if it is any other."""
+    kind, _, data = str(image.get("url", "")).partition(";base64,")
+    return Picture("", base64.b64decode(data), kind.removeprefix("data:"))
 
 
 def _raw(fault: NebulaFault) -> web.Response:

@@ -23,6 +23,10 @@ class Files:
 
     def __init__(self, ws: Workspace, events: Events) -> None:
         self.base = ""
+        self._deleted: set[str] = set()
+        self.downloads: list[str] = []  # the Authorization of each request for a file's content
+        self.signed_out = False  # Slack shows its sign-in page in place of each file
+        self.sends_to = ""  # where Slack sends whoever asks for a file
         self._ws = ws
         self._events = events
         self._started: dict[str, SlackFile] = {}
@@ -36,15 +40,24 @@ class Files:
     def info(self, args: Args) -> Json:
         """files.info."""
         self._ws.require("files:read")
+        if args.text("file") in self._deleted:
+            raise SlackRefusal("file_deleted")
         if args.text("file") not in self._ws.files:
             raise SlackRefusal("file_not_found")
-        return {"file": file_json(self._ws.files[args.text("file")], self.base)}
+        return {"file": file_json(self._ws.files[args.text("file")], self.base, asked=True)}
+
+    def remove(self, file: str) -> bool:
+        """Delete a file, as a person or an app does; return whether there was one."""
+        if self._ws.files.pop(file, None) is None:
+            return False
+        self._deleted.add(file)
+        return True
 
     def delete(self, args: Args) -> Json:
         """files.delete: removes the file, and its message if that held nothing else."""
         ws, file = self._ws, args.needed("file")
         ws.require("files:write")
-        if ws.files.pop(file, None) is None:
+        if not self.remove(file):
             raise SlackRefusal("file_not_found")
         for messages in ws.messages.values():
             for message in [each for each in messages.values() if any(one.id == file for one in each.files)]:
@@ -99,11 +112,15 @@ class Files:
         return {"files": [file_json(file, self.base) for file in files]}
 
     async def download(self, request: web.Request, token: str) -> web.Response:
-        """Send the content to a client with the token, otherwise Slack's login page with status 200
+        """Send the content to a client with the token and the scope, otherwise Slack's login page with status 200
         (slackapi/bolt-js#2585)."""
         file = self._ws.files.get(request.match_info["file"])
-        if request.headers.get("Authorization") != f"Bearer {token}":
+        self.downloads.append(request.headers.get("Authorization", ""))
+        if request.headers.get("Authorization") != f"Bearer {token}" or self.signed_out:
             return web.Response(text=LOGIN_PAGE, content_type="text/html")
+        if self.sends_to:
+            raise web.HTTPFound(self.sends_to)
         if not file:
             return web.Response(status=404)
-        return web.Response(body=file.data, content_type=file.mimetype)
+        headers = {"Content-Encoding": file.encoding} if file.encoding else None
+        return web.Response(body=file.data, content_type=file.mimetype, headers=headers)

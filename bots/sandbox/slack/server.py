@@ -70,13 +70,13 @@ class SlackServer(Crowd):
         self._streams = streams = Streams(ws, self._events, stream_cap, stream_lifetime)
         chat = Chat(ws, self._events, streams)
         info = Info(ws, self._events)
-        self._files = Files(ws, self._events)
+        self.files = Files(ws, self._events)
         views = Views(ws)
         self._responses = ResponseUrls(ws, chat, replaces=replaces)
         self._responses.seconds = response_seconds
         ws.trigger_seconds = trigger_seconds
         methods: dict[str, Method] = {CONNECT: self._connect, **chat.methods, **streams.methods, **info.methods}
-        methods |= self._files.methods | views.methods
+        methods |= self.files.methods | views.methods
         tokens = {self.bot_token: False, self.app_token: True}
         self._limiter = SlackLimiter(limits)
         self._api = Api(ws, self.faults, self._limiter, methods, tokens, unknown_blocks)
@@ -87,7 +87,7 @@ class SlackServer(Crowd):
         app.router.add_route("*", "/api/{method}", self._api.handle)
         app.router.add_get("/link/", self._faulty("socket", self._sockets.handle))
         app.router.add_post("/response/{address}", self._faulty("response_url", self._responses.handle))
-        app.router.add_post("/upload/{file}", self._faulty("files.upload", self._files.upload))
+        app.router.add_post("/upload/{file}", self._faulty("files.upload", self.files.upload))
         app.router.add_get("/files-pri/{file}/{name}", self._faulty("files.download", self._download))
         self._session = aiohttp.ClientSession()
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
@@ -96,7 +96,7 @@ class SlackServer(Crowd):
         port = self._runner.addresses[0][1]
         self._base = f"http://127.0.0.1:{port}"
         self.api_url = f"{self._base}/api/"
-        self._events.base = self._files.base = self._responses.base = self._base
+        self._events.base = self.files.base = self._responses.base = self._base
         return self
 
     async def __aexit__(
@@ -221,7 +221,7 @@ class SlackServer(Crowd):
         }
 
     async def _download(self, request: web.Request) -> web.StreamResponse:
-        return await self._files.download(request, self.bot_token)
+        return await self.files.download(request, self.bot_token)
 
     def _faulty(self, name: str, serve: Handler) -> Handler:
         """Serve a request outside the Web API, with the latency and the faults of this name."""

@@ -34,7 +34,12 @@ class SlackChannel:
 
 @dataclass(frozen=True, slots=True)
 class SlackFile:
-    """A file; `data` is its content. `alt`: what a picture shows."""
+    """A file; `data` is its content. `alt`: what a picture shows.
+
+    `size`: what Slack says of it, None for the truth. `stub`: another workspace shares it, and Slack describes it only
+    when asked (docs.slack.dev/reference/objects/file-object, check_file_info). `elsewhere`: it was only linked, and is
+    at this address. `encoding`: in which it comes.
+    """
 
     name: str
     data: bytes
@@ -42,6 +47,10 @@ class SlackFile:
     id: str = ""
     user: str = ""
     alt: str = ""
+    size: int | None = None
+    stub: bool = False
+    elsewhere: str = ""
+    encoding: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +98,17 @@ class SlackMessage:
     def buttons(self) -> tuple[str, ...]:
         """The action_ids that a person could press."""
         found = (element for block in self.blocks for element in block_elements(block))
-        return tuple(element["action_id"] for element in found if "action_id" in element)
+        return tuple(each["action_id"] for each in found if "action_id" in each and "options" not in each)
+
+    @property
+    def choices(self) -> Mapping[str, tuple[str, str]]:
+        """The options of its menus: each label with the action_id of its menu, and its value."""
+        found = (element for block in self.blocks for element in block_elements(block))
+        return {
+            option["text"]["text"]: (each["action_id"], option["value"])
+            for each in found
+            for option in each.get("options", ())
+        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,8 +66,13 @@ def channel_json(ws: Workspace, channel: SlackChannel) -> Json:
     }
 
 
-def file_json(file: SlackFile, base: str) -> Json:
-    """A file object; `base` is the server's address."""
+def file_json(file: SlackFile, base: str, *, asked: bool = False) -> Json:
+    """A file object; `base` is the server's address. `asked`: it is an answer of files.info."""
+    if file.stub and not asked:
+        return {"id": file.id, "mode": "file_access", "file_access": "check_file_info", "created": 0}
+    if file.elsewhere:
+        known = {"id": file.id, "name": file.name, "title": file.name, "mimetype": file.mimetype, "user": file.user}
+        return known | {"mode": "external", "is_external": True, "size": 0, "url_private": file.elsewhere}
     url = f"{base}/files-pri/{file.id}/{file.name}"
     return {
         "id": file.id,
@@ -75,7 +80,7 @@ def file_json(file: SlackFile, base: str) -> Json:
         "title": file.name,
         "mimetype": file.mimetype,
         "filetype": file.name.rpartition(".")[2],
-        "size": len(file.data),
+        "size": len(file.data) if file.size is None else file.size,
         "user": file.user,
         "mode": "hosted",
         "is_external": False,

@@ -50,8 +50,8 @@ class DiscordScreen:
 
     async def press(self, person: str, room: str, message: str, label: str) -> None:
         found = next(each for each in self._messages(person, room) if each.id == message)
-        button = _buttons(found)[label]
-        self._interaction = await self.server.press(self._people[person], found, button)
+        button, *values = {**_choices(found), **_buttons(found)}[label]
+        self._interaction = await self.server.press(self._people[person], found, button, values)
 
     def seen(self, person: str, room: str) -> tuple[Seen, ...]:
         return tuple(self._seen(message, self._channel(person, room, "")) for message in self._messages(person, room))
@@ -74,6 +74,7 @@ class DiscordScreen:
             thread=message.channel if message.channel != room.id else "",
             note="only you see this" if message.ephemeral_for else " ".join(each.emoji for each in message.reactions),
             buttons=tuple(_buttons(message)),
+            choices=tuple(_choices(message)),
             frames=len(message.frames),
         )
 
@@ -128,10 +129,16 @@ class DiscordScreen:
         return next((each for each in self.server.threads(channel) if each.id == thread), channel)
 
 
-def _buttons(message: DiscordMessage) -> dict[str, str]:
+def _buttons(message: DiscordMessage) -> dict[str, tuple[str, ...]]:
     """The buttons of a message: label to id."""
     parts = (part for part in walk(message.components) if part.get("type") == _BUTTON)
-    return {str(part["label"]): str(part["custom_id"]) for part in parts}
+    return {str(part["label"]): (str(part["custom_id"]),) for part in parts}
+
+
+def _choices(message: DiscordMessage) -> dict[str, tuple[str, ...]]:
+    """The options in the menus of a message: label to the id of the menu, and the value."""
+    found = ((part, option) for part in walk(message.components) for option in part.get("options") or ())
+    return {str(option["label"]): (str(part["custom_id"]), str(option["value"])) for part, option in found}
 
 
 def _is_positional(option: Json) -> bool:

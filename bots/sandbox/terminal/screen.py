@@ -14,7 +14,7 @@ BOT = re.compile(r"@nebula\b", re.IGNORECASE)
 @dataclass(frozen=True, slots=True)
 class Seen:
     """A message as a person sees it. `note`: what is special about it. `thread`: the id of its thread. `buttons`: the
-    labels below it. `frames`: how many versions it has had so far."""
+    labels below it, and `choices` those in its menu. `frames`: how many versions it has had so far."""
 
     id: str
     author: str
@@ -23,6 +23,7 @@ class Seen:
     thread: str = ""
     note: str = ""
     buttons: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
     frames: int = 0
 
 

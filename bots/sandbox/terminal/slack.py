@@ -52,7 +52,7 @@ class SlackScreen:
         if found.streaming == "in_progress" and label == _STOP:
             await self.server.stop_stream(user, found)
             return
-        action, value = _buttons(found)[label]
+        action, value = {**found.choices, **_buttons(found)}[label]
         self._answers.append((channel, await self.server.press(user, found, action, value)))
 
     def seen(self, person: str, room: str) -> tuple[Seen, ...]:
@@ -78,6 +78,7 @@ class SlackScreen:
             thread=message.thread_ts if message.thread_ts != message.ts else "",
             note="only you see this" if message.only_for else reactions,
             buttons=(_STOP,) if message.streaming == "in_progress" else tuple(_buttons(message)),
+            choices=tuple(message.choices),
             frames=len(message.frames),
         )
 

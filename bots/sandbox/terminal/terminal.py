@@ -127,7 +127,7 @@ class Terminal:
     def _button(self, label: str) -> tuple[str, str] | None:
         """The id of that message and the exact label."""
         for message in reversed(self._screen.seen(self._person, self._room)):
-            for each in message.buttons:
+            for each in (*message.buttons, *message.choices):
                 if each.lower() == label.strip().lower():
                     return message.id, each
         return None

@@ -62,7 +62,7 @@ class Web:
         )
         # The SDK sends everything through HTTP(S)_PROXY and ignores NO_PROXY.
         self.client.proxy = proxy_for(base_url)
-        self._base_url = base_url
+        self.base_url = base_url
         self.own_deletions = OwnDeletions()
         self._calls = 0
         self._quiet = asyncio.Event()
@@ -71,7 +71,7 @@ class Web:
     async def call(self, request: Awaitable[T]) -> T:
         """Await one call of a method of `client` and return the response. Raises PlatformError."""
         if self.client.session is None and not self._closed:
-            self.client.session = _session()
+            self.client.session = self.session()
         self._calls += 1
         self._quiet.clear()
         try:
@@ -97,7 +97,7 @@ class Web:
             raise Rejected("this address for a response is not one of Slack's")
         open_session = self.client.session
         try:
-            async with nullcontext(open_session) if open_session else _session() as session:
+            async with nullcontext(open_session) if open_session else self.session() as session:
                 # The SDK's client would follow a redirection, to wherever it leads.
                 post = session.post(url, json=body, proxy=proxy_for(url), allow_redirects=False)
                 async with post as answer:
@@ -113,7 +113,7 @@ class Web:
     def is_slack(self, url: str) -> bool:
         """Return whether this is an address of Slack, or of the server that plays it, with the usual port or its."""
         try:
-            address, ours = urlsplit(url), urlsplit(self._base_url)
+            address, ours = urlsplit(url), urlsplit(self.base_url)
             host = address.hostname or ""
         except ValueError:
             return False
@@ -133,6 +133,12 @@ class Web:
         if status != 200:
             raise Unreachable(f"HTTP {status}")
 
+    @staticmethod
+    def session() -> aiohttp.ClientSession:
+        """Return a session for other calls than those of `client`, to be closed by whoever asked for it."""
+        timeout = aiohttp.ClientTimeout(total=_CALL_TIMEOUT_SECONDS, connect=_CONNECT_TIMEOUT_SECONDS)
+        return aiohttp.ClientSession(timeout=timeout)
+
     async def close(self) -> None:
         """Close the session when all running calls have ended, or after `_CLOSE_TIMEOUT_SECONDS`."""
         self._closed = True
@@ -143,8 +149,3 @@ class Web:
         session, self.client.session = self.client.session, None
         if session is not None:
             await session.close()
-
-
-def _session() -> aiohttp.ClientSession:
-    timeout = aiohttp.ClientTimeout(total=_CALL_TIMEOUT_SECONDS, connect=_CONNECT_TIMEOUT_SECONDS)
-    return aiohttp.ClientSession(timeout=timeout)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bots.slack.components import forms
+from core.domain.conversation import Attachment
 from core.domain.surroundings import Role, Said
 from core.inbound.menus import ASK
 from core.text import one_line
@@ -23,7 +24,8 @@ LABEL, EXAMPLES = "Your question", "What does this mean? · How do I answer it? 
 # are at least as many as characters.
 MOST_METADATA = 3_000
 _SHOWN = 300  # characters of the message that the modal shows
-_FIELDS = ("channel", "thread", "url", "opened", "id", "author", "role", "at", "text")
+_FIELDS = ("channel", "thread", "url", "opened", "id", "author", "role", "at", "files", "text")
+_MOST_FILES = 3  # of the message; more would leave no room for its text
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,13 @@ class ChosenMessage:
             proof = _proof(fields, workspace, person, key)
             if not hmac.compare_digest(proof.encode(), str(fields["proof"]).encode("utf-8", "surrogatepass")):
                 raise ValueError("not our form")
-            said = Said(fields["id"], fields["author"], Role(fields["role"]), float(fields["at"]), fields["text"])
+            files = tuple(
+                Attachment(name, kind, "", size, file=file, channel=fields["channel"], message=fields["id"])
+                for file, name, kind, size in fields["files"]
+            )
+            said = Said(
+                fields["id"], fields["author"], Role(fields["role"]), float(fields["at"]), fields["text"], files
+            )
             return cls(fields["channel"], fields["thread"], fields["url"], float(fields["opened"]), said)
         except (KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ValueError("not our form") from error
@@ -64,7 +72,9 @@ class ChosenMessage:
     def _written(self, characters: int, workspace: str, person: str, key: bytes) -> str:
         said = self.said
         text = said.text if characters >= len(said.text) else said.text[: max(0, characters - 1)] + "…"
-        values = (self.channel, self.thread, self.url, self.opened, said.id, said.author, said.role, said.at, text)
+        files = [[each.file, each.name, each.kind, each.size] for each in said.files[-_MOST_FILES:] if each.file]
+        about = (said.id, said.author, said.role, said.at, files, text)
+        values = (self.channel, self.thread, self.url, self.opened, *about)
         fields = dict(zip(_FIELDS, values, strict=True))
         return json.dumps({**fields, "proof": _proof(fields, workspace, person, key)}, ensure_ascii=False)
 

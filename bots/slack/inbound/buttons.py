@@ -90,9 +90,10 @@ class ButtonPresses:
             self._tasks.start(self._answer(body, handler))
 
     async def _pressed(self, click: Click) -> Response | None:
-        action, conversation, message = buttons.pressed(click.action)
-        press = await self._press(click, conversation)
-        if message:
+        found = buttons.pressed(click.action)
+        action, conversation = found.action, found.conversation
+        press = replace(await self._press(click, conversation), model=found.model)
+        if message := found.message:
             turn = TurnId(message.rpartition("/")[0])
             press = replace(press, message=message, turn=turn)
         rights = partial(self._people.rights, press.author.id, press.place)

@@ -1,7 +1,7 @@
 """Reads Slack's message events: a question, a message that may be one, an edited one, or a deleted message."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -128,7 +128,7 @@ def raw_question(event: Mapping[str, Any], me: Identity) -> RawQuestion | None:
     whose = tuple(dict.fromkeys(each for each in teams if isinstance(each, str) and each))
     turn = TurnId(f"slack/{me.team}/{where.channel}/{ts}")
     name = shown_name(person) or (string(event.get("username")) or shown_name(profile) if app else "")
-    return RawQuestion(turn, where, user, text, ts, _attachments(files), whose, bot if app else (), name, said)
+    return RawQuestion(turn, where, user, text, ts, attachments(event), whose, bot if app else (), name, said)
 
 
 def is_said(message: Mapping[str, Any]) -> bool:
@@ -147,7 +147,7 @@ def content(message: Mapping[str, Any]) -> str:
         text = max(text, text_of(message.get("blocks")), key=len)
     attached = [each for each in _list(message, "attachments") if isinstance(each, dict)][:_MOST_SHARED]
     files = [each for part in (message, *attached) for each in _list(part, "files") if isinstance(each, dict)]
-    names = [f"[{escape(each.name)}]" for each in _attachments(files)]
+    names = [f"[{escape(each.name)}]" for each in attachments(message)]
     return "\n\n".join(filter(None, (text, *map(_attached, attached), *map(_snippet, files), " ".join(names))))
 
 
@@ -219,7 +219,8 @@ def _attached(attachment: Mapping[str, Any]) -> str:
 
 
 def _snippet(file: Mapping[str, Any]) -> str:
-    """Return the text of a snippet, into which Slack turns a long text: the event brings its beginning."""
+    """Return the text of a snippet, into which Slack turns a long text: the event brings its beginning. The rest of a
+    longer one is in the file."""
     preview = string(file.get("preview"))
     if file.get("mode") != "snippet" or not preview.strip():
         return ""
@@ -227,18 +228,30 @@ def _snippet(file: Mapping[str, Any]) -> str:
     return quoted("Attached text" if title in ("", "Untitled") else f"Attached text “{title}”", escape(preview))
 
 
-def _attachments(files: Sequence[Mapping[str, Any]]) -> tuple[Attachment, ...]:
-    """Return a message's files (docs.slack.dev/reference/objects/file-object); we only count those we may not see."""
-    found = []
-    for file in files:
-        name = string(file.get("name")) or "file"
-        if _snippet(file):
-            if not (file.get("preview_is_truncated") or file.get("lines_more")):
-                continue
-            name = "the end of the attached text"
-        address = string(file.get("url_private"))
-        found.append(Attachment(name, string(file.get("mimetype")), address, _size(file.get("size"))))
-    return tuple(found[:_MOST_FILES])
+def attachments(message: Mapping[str, Any]) -> tuple[Attachment, ...]:
+    """Return the files of a message and of those that it forwards (docs.slack.dev/reference/objects/file-object). An
+    address is missing of one that Slack describes only when asked, and of one that we may not see."""
+    shared = [each for each in _list(message, "attachments") if isinstance(each, dict)][:_MOST_SHARED]
+    files = [each for part in (message, *shared) for each in _list(part, "files") if isinstance(each, dict)]
+    channel, ts = string(message.get("channel")), string(message.get("ts"))
+    return tuple(
+        Attachment(
+            string(file.get("name")) or string(file.get("title")) or "file",
+            string(file.get("mimetype")),
+            string(file.get("url_private")),
+            _size(file.get("size")),
+            file=string(file.get("id")),
+            channel=channel,
+            message=ts,
+        )
+        for file in files[:_MOST_FILES]
+        if not (_snippet(file) and _is_whole(file))
+    )
+
+
+def _is_whole(snippet: Mapping[str, Any]) -> bool:
+    """Return whether the event brought all of a snippet."""
+    return not (snippet.get("preview_is_truncated") or snippet.get("lines_more"))
 
 
 def _size(value: Any) -> int:

@@ -13,7 +13,7 @@ from bots.slack.api.errors import code_of
 from bots.slack.api.lookups import CallBudget
 from bots.slack.api.people import People, shown_name
 from bots.slack.api.workspace import PATIENCE, Capabilities, Identity, Patience
-from bots.slack.inbound.events import content, is_said, mentions
+from bots.slack.inbound.events import attachments, content, is_said, mentions
 from bots.slack.inbound.payloads import Json, nested, string
 from bots.slack.inbound.text import IncomingText
 from bots.slack.outbound.surface import answered_question
@@ -315,6 +315,7 @@ async def said(
             _role(each, me),
             _ts(each),
             text,
+            attachments(each),
         )
         for each, text in zip(messages, words, strict=True)
     )

@@ -175,7 +175,7 @@ class EphemeralSurface:
         return True
 
     async def _send(self, page: Page, message: str = "", *, instead: bool = False) -> None:
-        below = buttons.row(page.actions, self._address.conversation, message)
+        below = buttons.row(page, self._address.conversation, message)
         target = self._target
         await responses.send(
             self._web,

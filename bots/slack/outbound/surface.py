@@ -234,7 +234,7 @@ class SlackSurface:
 
     def below(self, page: Page, *, thumbs: bool | None = None) -> list[blocks.Json]:
         """Return the buttons under a page, `thumbs` included where they work."""
-        found = buttons.row(page.actions, self._address.conversation)
+        found = buttons.row(page, self._address.conversation)
         if self._has_thumbs(page) if thumbs is None else thumbs:
             found.append(buttons.thumbs(self._address.conversation))
         return found

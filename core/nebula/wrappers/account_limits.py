@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from core.domain.chat import ChatRequest, Usage
 from core.domain.errors import ModelError, RateLimited, StoreError
-from core.prompt.tokens import TokenEstimator
+from core.prompt.tokens import PICTURE_TOKENS, TokenEstimator
 from core.store.quotas import Demand, Granted, QuotaLimit, QuotaRefused, Quotas
 
 log = logging.getLogger(__name__)
@@ -90,7 +90,7 @@ class AccountRateLimits:
     async def settle(self, reservation: Reservation, usage: Usage | None) -> None:
         """Correct the estimate: the request cost these tokens; None if it failed before it cost any."""
         spent = usage.prompt + usage.completion if usage else 0
-        if usage and usage.prompt:
+        if usage and usage.prompt and not reservation.request.pictures:
             texts = [message.content for message in reservation.request.messages]
             self._estimator.learn(reservation.request.model, texts, usage.prompt)
         await self._settle(
@@ -155,7 +155,8 @@ class AccountRateLimits:
 
     def _estimate(self, request: ChatRequest) -> int:
         prompt = sum(self._estimator.count(request.model, message.content) for message in request.messages)
-        return prompt + (DEFAULT_OUTPUT_TOKENS if request.max_tokens is None else request.max_tokens)
+        output = DEFAULT_OUTPUT_TOKENS if request.max_tokens is None else request.max_tokens
+        return prompt + PICTURE_TOKENS * request.pictures + output
 
 
 def _refusal(limit: QuotaLimit | None, wait: float) -> RateLimited:

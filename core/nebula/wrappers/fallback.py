@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import replace
 
 from core.domain.chat import Beat, Catalog, ChatRequest, Completion, Delta, ImageRequest, ImageResult
-from core.domain.errors import ContextTooLong, ModelError, NoAnswer, RateLimited, Unavailable, UnknownModel
+from core.domain.errors import CantSee, ContextTooLong, ModelError, NoAnswer, RateLimited, Unavailable, UnknownModel
 from core.domain.ports import Model
 from core.nebula.catalog import api_name
 from core.nebula.wrappers.breaking import OUTAGE_ERRORS
@@ -91,7 +91,7 @@ class FallbackModel:
         except ModelError as error:
             if begun:
                 raise
-            if isinstance(error, ContextTooLong):  # a shorter request may help
+            if isinstance(error, ContextTooLong | CantSee):  # a request without so much text or pictures may help
                 error.fallback = True
                 raise
             log.warning("the fallback %s failed too: %s: %s", second.model, type(error).__name__, error)

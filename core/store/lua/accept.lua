@@ -3,9 +3,9 @@
 -- extends the CHAIN of its place, which a person's ends; one that would be longer than MOST is not stored.
 -- KEYS: DEDUPE ASKED CHAIN
 -- ARGV: REQUEST ENTRY INBOX_LIMIT KEEP_MS PARALLEL CLAIM THREAD OPENS PERSON ASKED_MS LINK MOST CHAIN_MS
-local DEDUPE = KEYS[10]
-local ASKED = KEYS[11]
-local CHAIN = KEYS[12]
+local DEDUPE = KEYS[11]
+local ASKED = KEYS[12]
+local CHAIN = KEYS[13]
 local REQUEST, ENTRY, INBOX_LIMIT = ARGV[7], ARGV[8], tonumber(ARGV[9])
 local KEEP_MS, PARALLEL, CLAIM = ARGV[10], ARGV[11], ARGV[12]
 local THREAD, OPENS, PERSON, ASKED_MS = ARGV[13], ARGV[14], ARGV[15], tonumber(ARGV[16])

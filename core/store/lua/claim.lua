@@ -1,7 +1,7 @@
 -- claim: take over a lane whose lease expired or was handed back.
 -- KEYS: OLD_LINE OLD_LEASES
 -- ARGV: LANE
-local OLD_LINE, OLD_LEASES = KEYS[10], KEYS[11]
+local OLD_LINE, OLD_LEASES = KEYS[11], KEYS[12]
 local LANE = ARGV[7]
 
 -- A version without lanes had one line and one lease for each conversation. What it left goes into this line, in front.

@@ -1,10 +1,26 @@
 -- commit: end a turn, store its exchange, and take the lane that waits longest, for which there is room now.
 -- KEYS: ENDING
--- ARGV: FENCE TURN EXCHANGE EPOCH KEEP AGAIN AGAIN_KEEP REPLACES ALSO...
-local ENDING = KEYS[10]
+-- SHOWS is the version that the exchange holds, if it is one; KEEPS is how many answers a question may have.
+-- ARGV: FENCE TURN EXCHANGE EPOCH KEEP AGAIN AGAIN_KEEP REPLACES SHOWS KEEPS ALSO...
+local ENDING = KEYS[11]
 local FENCE, TURN, EXCHANGE, EPOCH, KEEP = ARGV[7], ARGV[8], ARGV[9], ARGV[10], tonumber(ARGV[11])
 local AGAIN, AGAIN_KEEP, REPLACES = ARGV[12], tonumber(ARGV[13]), ARGV[14]
-local ALSO = 15 -- from here on: the other questions answered with this one, each with its entry at that time
+local SHOWS, KEEPS = ARGV[15], tonumber(ARGV[16])
+local ALSO = 17 -- from here on: the other questions answered with this one, each with its entry at that time
+
+-- An answer becomes a version, in place of the one that is shown now. If there are too many, the oldest goes.
+local function keep_version(old)
+  local shown, oldest, count = SHOWS ~= '' and entry(VERSIONS, SHOWS), nil, 1
+  if shown then redis.call('LREM', VERSIONS, 1, shown) end
+  redis.call('RPUSH', VERSIONS, old)
+  for _, each in ipairs(redis.call('LRANGE', VERSIONS, 0, -1)) do
+    if first_turn(turn_id(each)) == first_turn(REPLACES) then
+      count = count + 1
+      if not oldest or since(each) < since(oldest) then oldest = each end
+    end
+  end
+  if count > KEEPS then redis.call('LREM', VERSIONS, 1, oldest) end
+end
 
 local how, mine, ours = standing(TURN, FENCE, ENDING)
 if how == 'stale' or how == 'lost' then return {'STALE'} end
@@ -39,6 +55,8 @@ local place
 if REPLACES ~= '' then
   local old, at = entry(HISTORY, REPLACES)
   place = at
+  -- What was forgotten meanwhile must not come back.
+  if SHOWS ~= '' and not (old and entry(VERSIONS, SHOWS)) then EXCHANGE, AGAIN = '', '' end
   local known = entry(ENDED, REPLACES)
   if known and (EXCHANGE ~= '' or not old) then redis.call('LREM', ENDED, 1, known) end
 end
@@ -46,6 +64,7 @@ end
 if not ours.forget and EPOCH == (redis.call('HGET', CONV, 'epoch') or '0') then
   if EXCHANGE ~= '' and REPLACES ~= '' then forget_summaries(REPLACES) end
   if EXCHANGE ~= '' and place then
+    if KEEPS > 0 then keep_version(redis.call('LINDEX', HISTORY, place)) else forget_versions(REPLACES) end
     redis.call('LSET', HISTORY, place, EXCHANGE)
   elseif EXCHANGE ~= '' then
     redis.call('RPUSH', HISTORY, EXCHANGE)
@@ -57,6 +76,7 @@ if not ours.forget and EPOCH == (redis.call('HGET', CONV, 'epoch') or '0') then
   end
 end
 forget_aged()
+tidy_versions()
 redis.call('ZREM', LANES, named(lane_of(mine)))
 local found = next_head()
 local following = found and claim(found, nil, TURN)

@@ -1,8 +1,8 @@
 -- Shared by the steps of mailbox.py. Every step gets the same first keys, all in one slot, and first arguments.
--- KEYS: CONV LINE TURNS HISTORY ENDED SUMMARIES LANES IN_CHANNEL IN_WORKSPACE
+-- KEYS: CONV LINE TURNS HISTORY ENDED SUMMARIES VERSIONS LANES IN_CHANNEL IN_WORKSPACE
 -- ARGV: NAME LEASE_MS LONGEST_MS WINDOW WINDOW_BYTES DEDUPE_MS
 local CONV, LINE, TURNS, HISTORY, ENDED, SUMMARIES = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
-local LANES, IN_CHANNEL, IN_WORKSPACE = KEYS[7], KEYS[8], KEYS[9]
+local VERSIONS, LANES, IN_CHANNEL, IN_WORKSPACE = KEYS[7], KEYS[8], KEYS[9], KEYS[10]
 local NAME, LEASE_MS, LONGEST_MS, WINDOW, WINDOW_BYTES, DEDUPE_MS =
   ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 -- The part of Redis that belongs to this bot: its keys and signals begin with it.
@@ -30,7 +30,9 @@ local function index(key, member, left)
 end
 
 local function keep()
-  for _, key in ipairs({CONV, LINE, TURNS, HISTORY, ENDED, SUMMARIES}) do redis.call('PEXPIRE', key, TTL_MS) end
+  for _, key in ipairs({CONV, LINE, TURNS, HISTORY, ENDED, SUMMARIES, VERSIONS}) do
+    redis.call('PEXPIRE', key, TTL_MS)
+  end
   redis.call('PEXPIRE', LANES, LONGEST_MS)
   index(IN_CHANNEL, NAME, TTL_MS)
   index(IN_WORKSPACE, NAME, TTL_MS)
@@ -190,6 +192,35 @@ local function forget_summaries(word)
     if has(summaries[i + 1], digest) then count = count + redis.call('HDEL', SUMMARIES, summaries[i]) end
   end
   return count
+end
+
+-- Versions: the other answers to the questions in ENDED, at most so many bytes of them. Each is an exchange that another
+-- one replaced, as it was in the history.
+
+-- The turn that answered the question of this one first.
+local function first_turn(turn)
+  return string.match(turn, '^(.-)#%d+$') or string.match(turn, '^(.-)#%d+%.%x+$') or turn
+end
+
+-- Forget the versions of the question that this turn answered.
+local function forget_versions(turn)
+  for _, each in ipairs(redis.call('LRANGE', VERSIONS, 0, -1)) do
+    if first_turn(turn_id(each)) == first_turn(turn) then redis.call('LREM', VERSIONS, 1, each) end
+  end
+end
+
+-- Forget those that are too old or too long, or to which nobody can turn any more.
+local function tidy_versions()
+  local versions, asked, size = redis.call('LRANGE', VERSIONS, 0, -1), {}, 0
+  if #versions == 0 then return end
+  for _, each in ipairs(redis.call('LRANGE', ENDED, 0, -1)) do asked[first_turn(turn_id(each))] = true end
+  for i = #versions, 1, -1 do
+    local each = versions[i]
+    size = size + #each
+    if size > 4 * WINDOW_BYTES or aged(each) or not asked[first_turn(turn_id(each))] then
+      redis.call('LREM', VERSIONS, 1, each)
+    end
+  end
 end
 
 -- The newest exchanges within the window, oldest first. It reads from the end: the cost does not grow with the list.

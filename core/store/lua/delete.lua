@@ -1,5 +1,5 @@
 -- delete: handle a deleted message. A question leaves the line and the history, and its turn, if it runs, ends without
--- an answer; the exchange of an answer is forgotten, and what summaries tell of it. Returns what was stored of both, and
+-- an answer; the exchange of an answer is forgotten with its versions, and what summaries tell of it. Returns what was stored of both, and
 -- how many summaries there were.
 -- ARGV: WORD
 local WORD = ARGV[7]
@@ -27,4 +27,5 @@ if running == '' and own then return {'', waiting, '', '', 0} end
 local exchange, shown = entry(HISTORY, WORD), entry(ENDED, WORD)
 if exchange then redis.call('LREM', HISTORY, 1, exchange) end
 if shown then redis.call('LREM', ENDED, 1, shown) end
+if exchange or shown then forget_versions(turn_id(exchange or shown)) end
 return {running, waiting, exchange or '', shown or '', forget_summaries(WORD)}

@@ -1,4 +1,4 @@
--- forget: forget these exchanges and answered questions of a PERSON, and the summaries that tell of the person; the
+-- forget: forget these exchanges, versions and answered questions of a PERSON, and the summaries that tell of the person; the
 -- running turns of OF_LANES will not be stored either. These are names between commas. Returns how many exchanges and
 -- summaries there were.
 -- ARGV: PERSON OF_LANES ENTRIES...
@@ -8,6 +8,7 @@ local count = 0
 for i = ENTRIES, #ARGV do
   count = count + redis.call('LREM', HISTORY, 1, ARGV[i])
   redis.call('LREM', ENDED, 1, ARGV[i])
+  redis.call('LREM', VERSIONS, 1, ARGV[i])
 end
 for _, found in ipairs(redis.call('LRANGE', LINE, 0, -1)) do
   local turn = turn_of(found)

@@ -2,7 +2,7 @@
 -- 0: it was not ours. 1: this turn waits to be claimed. 2: this turn had ended.
 -- KEYS: ENDING
 -- ARGV: FENCE TURN PROGRESS
-local ENDING = KEYS[10]
+local ENDING = KEYS[11]
 local FENCE, TURN, PROGRESS = ARGV[7], ARGV[8], ARGV[9]
 local how, found, turn = standing(TURN, FENCE, ENDING)
 if how == 'stale' or how == 'lost' then return 0 end

@@ -3,7 +3,7 @@
 -- the question.
 -- KEYS: ENDING
 -- ARGV: FENCE TURN PROGRESS
-local ENDING = KEYS[10]
+local ENDING = KEYS[11]
 local FENCE, TURN, PROGRESS = ARGV[7], ARGV[8], ARGV[9]
 local how, found, turn = standing(TURN, FENCE, ENDING)
 -- This call was on its way while the turn was committed: the lease now belongs to the next turn, or to nobody.

@@ -1,7 +1,7 @@
 -- reset: forget the history; running turns will not be stored either. If nobody can read the question at the head of a
 -- lane, nobody waits any longer for a process that can.
 local count = redis.call('LLEN', HISTORY)
-redis.call('UNLINK', HISTORY, ENDED, SUMMARIES)
+redis.call('UNLINK', HISTORY, ENDED, SUMMARIES, VERSIONS)
 redis.call('HINCRBY', CONV, 'epoch', 1)
 for _, found in ipairs(redis.call('LRANGE', LINE, 0, -1)) do
   local turn = turn_of(found)

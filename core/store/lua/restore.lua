@@ -1,7 +1,7 @@
 -- restore: queue the running question again, in front, because the server lost it. 0: another process holds the lease.
 -- KEYS: ENDING
 -- ARGV: FENCE TURN ENTRY
-local ENDING = KEYS[10]
+local ENDING = KEYS[11]
 local FENCE, TURN, ENTRY = ARGV[7], ARGV[8], ARGV[9]
 local how = standing(TURN, FENCE, ENDING)
 local head = how == 'lost' and head_of(lane_of(ENTRY))

@@ -6,5 +6,6 @@ TTL_MS = tonumber(KEEP_MS)
 even_when_full()
 redis.call('HSET', CONV, 'keep', KEEP_MS)
 forget_aged()
+tidy_versions()
 keep()
 return 1

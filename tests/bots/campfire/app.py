@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 from itertools import count
 
-from core.domain.conversation import Address, Author, Place, Rights
-from core.domain.errors import Rejected
+from core.domain.conversation import Address, Attachment, Author, Place, Rights
+from core.domain.errors import Forbidden, Rejected
 from core.domain.options import Memory, Placement, PlatformDefaults
 from core.domain.page import Page
 from core.domain.ports import Connection, Posted, QuestionStatus
@@ -41,6 +41,9 @@ class Campfire:
 
     async def channel_name(self, place: Place) -> str:
         return ""
+
+    async def fetch(self, attachment: Attachment, most: int) -> bytes:
+        raise Forbidden("there are no files")
 
     def connection(self) -> Connection:
         return Connection(self.ready.is_set())

@@ -19,13 +19,14 @@ from bots.sandbox.discord.server import DiscordServer
 from bots.sandbox.discord.text import walk
 from bots.sandbox.discord.values import DiscordChannel, DiscordMessage, DiscordUpload, DiscordUser, Permission
 from bots.sandbox.nebula.server import NebulaServer
+from core.inbound.dispatcher import Dispatcher
 from core.inbound.menus import ASK
 from tests.bounds import HANG_SECONDS
 from tests.configuration import Configuration, configured
 
 T = TypeVar("T")
 THUMBS = ["👍", "👎"]  # the labels of the buttons
-BELOW_PRIVATE = ["Share", *THUMBS]
+BELOW_PRIVATE = ["Share", *THUMBS, "Undo"]
 GENERAL = "#general"
 # In these tests the windows of Discord's limits are this many times shorter, for the server and for the bot.
 FASTER = 5.0
@@ -203,18 +204,21 @@ async def room(
     changes: dict[str, Any] | None = None,
     kept: BotLimits = QUICK_BOT_LIMITS,
     answer_seconds: float = HANG_SECONDS,
+    dispatcher: Callable[[Dispatcher], Dispatcher] = lambda each: each,
     **options: Any,
 ) -> AsyncIterator[DiscordRoom]:
     """Run everything.
 
     `before` is called before the bot connects; `changes` go into the configuration, `options` to the server; `limits`
-    are the server's, as Discord has them; `kept` are those that the bot keeps.
+    are the server's, as Discord has them; `kept` are those that the bot keeps. `dispatcher` may put one in its place.
     """
     quick = limits.faster(FASTER) if limits else None
     async with discord_server(limits=quick, **options) as discord, NebulaServer() as model:
         stage = DiscordRoom(discord, model)
         before(stage)
-        async with running(stage, redis, config_for(discord, model, **(changes or {})), answer_seconds, kept):
+        async with running(
+            stage, redis, config_for(discord, model, **(changes or {})), answer_seconds, kept, dispatcher
+        ):
             yield stage
             with suppress(RedisError, OSError):
                 await redis.flushall()  # no other process could continue running turns, so we don't wait for them
@@ -227,6 +231,7 @@ async def running(
     config: Configuration,
     answer_seconds: float = HANG_SECONDS,
     limits: BotLimits = QUICK_BOT_LIMITS,
+    dispatcher: Callable[[Dispatcher], Dispatcher] = lambda each: each,
 ) -> AsyncIterator[None]:
     """Run the bot from its log-in to its end. A second one at the same time is a second replica, a later one a
     restart."""
@@ -235,7 +240,7 @@ async def running(
         bot = assemble(config.core, redis, model, [platform])
         platform.share(bot.limiter)
         async with bot.runner.open():
-            serving = group.create_task(platform.run(bot.dispatcher))
+            serving = group.create_task(platform.run(dispatcher(bot.dispatcher)))
             ready = group.create_task(platform.ready.wait())
             await asyncio.wait({serving, ready}, return_when=asyncio.FIRST_COMPLETED)
             ready.cancel()

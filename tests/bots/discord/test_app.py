@@ -152,13 +152,15 @@ class TestQuestions:
         await here.until(lambda: here.said(GENERAL) == ["Still here."])
 
     async def test_an_empty_mention_and_an_image_are_answered_without_the_model(self, here: DiscordRoom) -> None:
-        """A mention without text gets help on how to ask; an image alone gets a request for text."""
+        """A mention without text gets help on how to ask; an image alone that can not be read is named."""
         await here.say("ann", GENERAL, "@nebula")
         await here.until(lambda: here.said(GENERAL))
-        await here.say("ann", GENERAL, "@nebula", attachments=[DiscordUpload("a.png", b"png", "image/png")])
+        await here.say(
+            "ann", GENERAL, "@nebula", attachments=[DiscordUpload("a.png", b"\x89PNG\r\n\x1a\n\x00", "image/png")]
+        )
         await here.until(lambda: len(here.said(GENERAL)) == 2)
         assert "write your question" in here.said(GENERAL)[0]
-        assert "can't read files" in here.said(GENERAL)[1]
+        assert "nothing here that I can read" in here.said(GENERAL)[1]
         assert not here.nebula.requests
 
     async def test_a_question_that_is_too_long_is_refused_with_its_length(self, redis_client: Redis) -> None:

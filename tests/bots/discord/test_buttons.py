@@ -199,7 +199,7 @@ class TestRegenerate:
         await here.bot.runner.idle()
         assert [one.id for one in here.shown(GENERAL)] == [message.id]
         assert texts(here) == ["ann: question"]
-        assert list(here.buttons(message)) == [AGAIN, *THUMBS]
+        assert list(here.buttons(message)) == [AGAIN, *THUMBS, "‹", "2/2", "›"]
         await here.answered("bob", GENERAL, "@nebula and then?", "Then.")
         assert texts(here) == ["ann: question", "A new one.", "bob: and then?"]
 

@@ -99,12 +99,12 @@ async def test_every_post_of_a_forum_that_listens_to_all(here: DiscordRoom, kind
 
 @pytest.mark.parametrize("kind", [ChannelKind.FORUM, ChannelKind.MEDIA])
 async def test_a_post_without_text_asks_its_title(here: DiscordRoom, kind: ChannelKind) -> None:
-    """Its files are named as those of any question."""
+    """Its files are read as those of any question."""
     place = forum(here, kind)
     await listening(here, place)
     post = await here.discord.publish(here.people["ann"], place, "What cat is it?", "", attachments=[PICTURE])
     await here.until(lambda: here.said(post))
-    assert here.asked() == "ann: What cat is it?"
+    assert "ann: What cat is it?" in here.asked()
     assert "cat.png" in here.said(post)[0]
 
 

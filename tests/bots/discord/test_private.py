@@ -175,7 +175,7 @@ class TestPrivate:
         assert not reply.pings
         await here.press("ann", reply, STOP)
         await here.until(lambda: here.said("@ann")[0].endswith(STOPPED))
-        assert list(here.buttons(reply)) == THUMBS
+        assert list(here.buttons(reply)) == [*THUMBS, "Undo"]
         assert await here.told("ann", reply, THUMBS[1]) == NOTED
         assert not public(here)
 

@@ -110,6 +110,13 @@ class TestMessages:
         await here.answered("bob", GENERAL, "@nebula and me?", "You too.")
         assert (here.discord.gateway.identifies, here.discord.gateway.resumes) == (1, 0)
 
+    async def test_its_files_are_kept(self, here: DiscordRoom) -> None:
+        """Something else in the message is unreadable: the question still has its file."""
+        file = {"id": "7", "filename": "plan.txt", "size": 1, "url": "", "proxy_url": ""}
+        here.nebula.answer_next("Hi.")
+        send(here, "MESSAGE_CREATE", message(here, embeds=None, attachments=[file]))
+        await here.until(lambda: any("plan.txt" in text for text in here.said(GENERAL)))
+
     async def test_without_an_author_it_is_lost_alone(
         self, here: DiscordRoom, caplog: pytest.LogCaptureFixture
     ) -> None:

@@ -14,6 +14,7 @@ import pytest
 import yarl
 from discord import app_commands
 
+from bots.sandbox.discord.cdn import LIFETIME
 from bots.sandbox.discord.limits import DISCORD_LIMITS, DiscordLimit, DiscordLimits
 from bots.sandbox.discord.server import DiscordServer
 from bots.sandbox.discord.sessions import Intent
@@ -664,6 +665,11 @@ def commands(bot: RecordingClient) -> None:
         extra = await interaction.followup.send("more", wait=True)
         await extra.edit(content="more and more")
 
+    @bot.tree.command(name="attach", description="Attach")
+    async def attach(interaction: discord.Interaction, file: discord.Attachment) -> None:
+        read = await file.read()
+        await interaction.response.send_message(f"{file.filename} {file.ephemeral} {read.decode()}")
+
     @bot.tree.command(name="pick", description="Pick")
     async def pick(interaction: discord.Interaction, name: str) -> None:
         await interaction.response.send_message(name)
@@ -702,7 +708,7 @@ async def test_commands_are_registered_in_bulk(stage: Stage) -> None:
     """A sync is one PUT; the commands can be read back and keep their ids over another sync."""
     async with commanding(stage) as bot:
         before = {command.name: command.id for command in await bot.tree.fetch_commands()}
-        assert set(before) == {"ask", "form", "pick", "prompt"}
+        assert set(before) == {"ask", "attach", "form", "pick", "prompt"}
         await bot.tree.sync()
         assert {command.name: command.id for command in await bot.tree.fetch_commands()} == before
         assert stage.server.commands.puts == 2
@@ -731,6 +737,49 @@ async def test_a_deferred_answer_is_edited_and_followed_up(stage: Stage) -> None
         assert [frame.content for frame in reply.original.frames] == ["", "thinking", "hi <@1>"]
         assert not reply.loading
         assert reply.original.type == 20
+
+
+async def test_a_file_of_a_command(stage: Stage) -> None:
+    """An option takes a file, which belongs to no message; a client sends nothing else in it."""
+    async with commanding(stage):
+        file = DiscordUpload("a.txt", b"bytes", "text/plain")
+        reply = await stage.server.slash(stage.ada, stage.channel, "attach", {"file": file})
+        original = await stage.server.until(lambda: reply.original)
+        assert original.content == "a.txt True bytes"
+        with pytest.raises(DiscordRefuses):
+            await stage.server.slash(stage.ada, stage.channel, "attach", {"file": "a.txt"})
+
+
+async def test_addresses_of_files_are_signed_and_expire(open_stage: Callable[..., Awaitable[Stage]]) -> None:
+    """After a day the address is no longer good, and the message has another one. A forged one never is, and the file
+    ends with its last message."""
+    stage = await open_stage(privileged=Intent.MESSAGE_CONTENT)
+    server = stage.server
+    said = await server.say(stage.ada, stage.channel, "x", attachments=[DiscordUpload("ä b.txt", b"bytes")])
+    path = f"/channels/{stage.channel.id}/messages/{said.id}"
+
+    async def current() -> str:
+        return str((await call(stage, "GET", path))[1]["attachments"][0]["url"])
+
+    first = await current()
+    assert await status_of(first) == 200
+    assert await status_of(first.partition("?")[0]) == 404
+    assert await status_of(first.replace("ex=", "ex=f")) == 404
+    server.cdn.ahead += LIFETIME + 1
+    assert await status_of(first) == 404
+    second = await current()
+    assert await status_of(second) == 200
+    copy = await server.forward(stage.ada, said, stage.channel)
+    await server.delete(said)
+    assert await status_of(second) == 200
+    await server.delete(copy)
+    assert await status_of(second) == 404
+
+
+async def status_of(address: str) -> int:
+    """How the CDN answers."""
+    async with aiohttp.ClientSession() as http, http.get(address) as answer:
+        return answer.status
 
 
 async def test_the_first_followup_fills_in_a_deferred_answer(stage: Stage) -> None:

@@ -21,6 +21,7 @@ from bots.slack.api.workspace import Patience
 from bots.slack.app import Slack
 from bots.slack.config import SlackConfig
 from core.domain.rates import RateLimit
+from core.files.reader import FileLimits
 from core.inbound.dispatcher import Dispatcher
 from core.ratelimit.bucket import Permit
 from core.ratelimit.limiter import RateLimiter, Ticket
@@ -297,9 +298,17 @@ async def process(
         connection(redis_url) as redis,
         chat_model(values.core, redis) as model,
     ):
-        timing = {"lease_seconds": lease, "inbox_limit": inbox, "drain_seconds": 2}
+        timing = {"lease_seconds": lease, "inbox_limit": inbox, "drain_seconds": 2, "files_seconds": HANG_SECONDS}
         limiter = _Hasty() if hasty else None
-        bot = assemble(values.core.model_copy(update=timing), redis, model, [platform], limiter, reading=HANG_SECONDS)
+        bot = assemble(
+            values.core.model_copy(update=timing),
+            redis,
+            model,
+            [platform],
+            limiter,
+            reading=HANG_SECONDS,
+            file_limits=FileLimits(seconds=HANG_SECONDS),
+        )
         platform.share(bot.limiter)
         room.dispatcher, runner = dispatcher(bot.dispatcher), bot.runner
         async with runner.open(), asyncio.TaskGroup() as group:

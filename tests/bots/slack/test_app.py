@@ -11,7 +11,7 @@ from bots.sandbox.slack.values import SlackFile
 from bots.slack.api.workspace import Patience
 from tests.bots.slack.harness import RETRIES, slack_room
 
-IMAGE = SlackFile("cat.png", b"\x89PNG", "image/png")
+IMAGE = SlackFile("cat.png", b"\x89PNG\r\n\x1a\n", "image/png")
 
 
 async def test_a_mention_is_answered_in_a_thread_under_it(redis_url: str) -> None:
@@ -95,11 +95,12 @@ async def test_an_empty_mention_gets_help(redis_url: str) -> None:
 
 
 @pytest.mark.parametrize(("channel", "text"), [("#general", "@nebula"), ("@ann", "")])
-async def test_an_image_alone_is_refused_with_a_sentence(redis_url: str, channel: str, text: str) -> None:
-    """The bot can't read files, and says so to a person who sends nothing else."""
+async def test_a_broken_image_alone_is_refused_with_a_sentence(redis_url: str, channel: str, text: str) -> None:
+    """Who sends nothing that can be read learns why; the model is not asked."""
     async with slack_room(redis_url) as room:
         await room.say("ann", channel, text, files=[IMAGE])
-        await room.answered(channel, "read files or images")
+        await room.answered(channel, "nothing here that I can read")
+        assert "I can't read cat.png: it is damaged" in room.shown(channel)[0]
         await room.quiet()
         assert len(room.said(channel)) == 1
         assert not room.nebula.requests

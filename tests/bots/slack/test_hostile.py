@@ -108,7 +108,8 @@ async def test_words_are_found_wherever_they_are(redis_url: str) -> None:
         assert asked(room) == "read this\n\nAttached text:\n> line <1>\n> line 2"
         assert "Untitled" not in room.said("@ann")[-1].shown
         await send(room, text="read this", subtype="file_share", files=[{**snippet, "preview_is_truncated": True}])
-        assert "skipped the end of the attached text" in room.said("@ann")[-1].shown
+        assert asked(room).endswith("read this\n\nAttached text:\n> line <1>\n> line 2\n\n[file: Untitled]")
+        assert "can't read Untitled" in room.said("@ann")[-1].shown
 
 
 def test_a_mention_in_blocks_alone_is_a_question() -> None:
@@ -144,7 +145,7 @@ async def test_odd_strings_and_sizes_lose_no_question(
         files = [{"name": nasty, "size": size, "mimetype": nasty, "url_private": nasty}, "x", {"name": 7}]
         author = next(key for name, key in room.people.items() if name.startswith("\ud800"))
         await send(room, user=author, text=f"hi {nasty}", subtype="file_share", files=files)
-        assert asked(room).startswith("hi a\ufffd\ufffd]0;x\nb")
+        assert "\n\nhi a\ufffd\ufffd]0;x\nb\n\n[file: " in asked(room)
         assert len(room.said("@ann")) == 1
         form = nasty.replace("\ud83d", "")  # a form can't carry half characters
         await room.slash("ann", "#general", f"prompt set {form}")

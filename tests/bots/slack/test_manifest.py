@@ -30,6 +30,7 @@ NEEDED = {
     "files_getUploadURLExternal": {"files:write"},
     "files_completeUploadExternal": {"files:write"},
     "files_delete": {"files:write"},
+    "files_info": {"files:read"},
     "assistant_threads_setStatus": {"chat:write"},
     "assistant_threads_setTitle": {"assistant:write"},
     "assistant_threads_setSuggestedPrompts": {"assistant:write"},

@@ -104,7 +104,7 @@ async def test_a_menu_works_where_the_bot_is_no_member(redis_url: str, http: boo
         read = f"Read 1 message that the question refers to. {NOT_ALLOWED}"
         assert answer.shown == f"ann: why?\n{read}\n\nBecause of logs."
         assert quoted(room) == [f"bob (person{ABOUT}): the deploy failed: *disk* was full, ask @ann"]
-        assert answer.buttons == ("nebula_reply_share",)
+        assert answer.buttons == ("nebula_reply_share", "nebula_reply_undo")
         assert not room.said(FAR)
         assert not room.calls("chat.postMessage")
 
@@ -413,7 +413,7 @@ async def test_a_direct_message_of_two_people_is_a_channel_without_the_bot(redis
         message = await room.slack.say(room.people["bob"], there, "lunch?")
         answer = await ask(room, message)
         assert answer.channel == there
-        assert answer.buttons == ("nebula_reply_share",)
+        assert answer.buttons == ("nebula_reply_share", "nebula_reply_undo")
         await room.slack.press(room.people["ann"], answer, "nebula_reply_share")
         await room.until(lambda: len(room.slack.messages(there)) == 2)
 

@@ -20,7 +20,7 @@ from tests.bots.slack.harness import SlackRoom, empty_room, process, slack_room
 from tests.bots.slack.test_streaming import program
 from tests.scenarios.program import started
 
-STOP, SHARE = "nebula_reply_stop", "nebula_reply_share"
+STOP, SHARE, UNDO = "nebula_reply_stop", "nebula_reply_share", "nebula_reply_undo"
 PARAGRAPHS = [f"Paragraph {number:03}. " + "word " * 120 for number in range(80)]  # about five messages
 
 
@@ -67,7 +67,7 @@ async def test_the_answer_follows_a_sign_that_the_model_thinks(redis_url: str, r
         answer = f"ann: why?\n\n{'word ' * 30}end"
         assert shown(room) == ([answer] if replaces else [THINKING, answer])
         assert [len(each.frames) for each in seen(room)] == ([2] if replaces else [1, 1])
-        assert seen(room)[-1].buttons == (SHARE,)
+        assert seen(room)[-1].buttons == (SHARE, UNDO)
         assert not seen(room)[-1].unfurls
 
 
@@ -209,7 +209,7 @@ async def test_a_long_answer_takes_several_messages(redis_url: str, replaces: bo
         text = "\n\n".join(each for each in shown(room) if each != THINKING)
         assert re.findall(r"Paragraph (\d{3})", text) == [f"{number:03}" for number in range(40)]
         assert len(seen(room)) == (3 if replaces else 4)
-        assert [each.buttons for each in seen(room)[-2:]] == [(), (SHARE,)]
+        assert [each.buttons for each in seen(room)[-2:]] == [(), (SHARE, UNDO)]
 
 
 @pytest.mark.parametrize("replaces", [True, False])

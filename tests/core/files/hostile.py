@@ -12,7 +12,8 @@ from io import BytesIO
 
 from PIL import Image
 
-from core.files.found import FileText, Picture
+from core.domain.chat import Picture
+from core.files.found import FileText
 from core.files.kinds import Trouble
 from tests.core.files.documents import (
     docx,

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.files.found import FileText, Picture, Unread
+from core.domain.chat import Picture
+from core.files.found import FileText, Unread
 from core.files.reader import FileLimits, FileReader
 from tests.bounds import HANG_SECONDS
 from tests.core.files.children import reading

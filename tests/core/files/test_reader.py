@@ -6,7 +6,8 @@ from io import BytesIO
 import pytest
 from PIL import Image
 
-from core.files.found import FileText, Picture, Unread
+from core.domain.chat import Picture
+from core.files.found import FileText, Unread
 from core.files.kinds import FileKind, Trouble
 from core.files.reader import FileLimits, FileReader
 from tests.bounds import HANG_SECONDS

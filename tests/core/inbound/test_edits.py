@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from bots.sandbox.nebula.faults import NebulaFault
 from bots.sandbox.nebula.server import NebulaServer
-from core.domain.conversation import Rights
+from core.domain.conversation import Attachment, Rights
 from core.domain.page import Action
 from core.domain.question import Question
 from core.inbound.edits import CHANGED
@@ -108,6 +108,18 @@ async def test_what_is_taken_out_of_an_old_question_is_forgotten(bot: Process, s
         await bot.answer("what did I say?")
         said = "".join(message.content for message in server.requests[-1].messages)
         assert ("hunter2" in said) is (policy == "ignore")
+
+
+async def test_an_old_question_with_a_file_is_remembered(bot: Process, server: NebulaServer) -> None:
+    """An edit that leaves its words, as when the platform tells of it once more, takes nothing out of it."""
+    old = bot.question("what is it?", attachments=(Attachment("app.log", "", "https://x/app.log", 9, file="f1"),))
+    await bot.inbox.accept(old)
+    await bot.runner.idle()
+    for number in range(30):
+        await bot.answer(f"question {number}")
+    await bot.dispatcher.edited(old, asks=True)
+    await bot.answer("what did I say?")
+    assert "[file: app.log]" in server.requests[-1].messages[1].content
 
 
 async def test_change_during_the_answer_is_seen_after_it(bot: Process, server: NebulaServer) -> None:

@@ -94,3 +94,23 @@ def test_no_list_is_an_error() -> None:
     for value in values:
         with pytest.raises(ValueError):
             parse(value)
+
+
+@pytest.mark.parametrize(
+    ("item", "sees"),
+    [
+        ({"architecture": {"input_modalities": ["text", "image"]}}, True),
+        ({"architecture": {"input_modalities": ["text"]}}, False),
+        ({"architecture": {"modality": "text+image->text"}}, True),
+        ({"pipeline_tag": "image-text-to-text"}, True),
+        ({"model_info": {"supports_vision": True}}, True),
+        ({"capabilities": {"vision": False}}, False),
+        ({"model_type": "Text"}, None),
+        ({"supports_vision": None}, None),
+        ({"input_modalities": "image"}, None),
+    ],
+)
+def test_whether_a_model_sees_is_read_where_a_list_says_it(item: dict[str, Any], sees: bool | None) -> None:
+    """In the words of OpenRouter, Hugging Face, LiteLLM and others; Nebula's own list says nothing."""
+    (info,) = parse([{"id": "m", **item}])
+    assert info.sees is sees

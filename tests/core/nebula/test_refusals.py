@@ -11,11 +11,12 @@ from aiohttp import web
 
 from bots.sandbox.nebula.faults import NebulaFault, Received
 from bots.sandbox.nebula.server import NebulaServer
-from core.domain.chat import ChatMessage, ChatRequest
+from core.domain.chat import ChatMessage, ChatRequest, Picture
 from core.domain.errors import (
     BadKey,
     BadRequest,
     Blocked,
+    CantSee,
     ContextTooLong,
     Filtered,
     ModelError,
@@ -480,3 +481,29 @@ async def test_text_after_an_early_finish_is_waited_for(monkeypatch: pytest.Monk
                 said += delta.text
                 read.set()
     assert said == "a b c"
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "most"),
+    [
+        (400, "meta-llama/Llama-3.3-70B-Instruct is not a multimodal model", 0),
+        (500, "X is not a multimodal model None", 0),
+        (400, "At most 0 image(s) may be provided in one prompt.", 0),
+        (400, "At most 2 image(s) may be provided in one request.", 2),
+        (400, "Failed to deserialize: messages[1]: unknown variant `image_url`, expected `text`", 0),
+        (404, "No endpoints found that support image input", 0),
+        (400, "This model does not support image inputs.", 0),
+        (400, "image input is not supported - hint: you may need to provide the mmproj", 0),
+    ],
+)
+async def test_a_refusal_of_pictures_is_known(server: NebulaServer, status: int, message: str, most: int) -> None:
+    """In the words of several servers. A request without pictures can't be refused for them."""
+    server.fault(NebulaFault(status=status, body=json.dumps({"error": {"message": message}})), None)
+    seen = ChatRequest("gpt-4o", (ChatMessage("user", "what?", (Picture("a.png", b"a"),)),))
+    async with Nebula(api_key="k", base_url=server.base_url, platform_url=server.platform_url, retries=1) as nebula:
+        with pytest.raises(CantSee) as refused:
+            await nebula.complete(seen)
+        assert refused.value.most == most
+        with pytest.raises(ModelError) as other:
+            await nebula.complete(ASK)
+        assert not isinstance(other.value, CantSee)

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.domain.chat import Finish, Usage
-from core.nebula.wire import Chunk, parse, words
+from core.domain.chat import ChatMessage, ChatRequest, Finish, Picture, Usage
+from core.nebula.dialect import STANDARD
+from core.nebula.wire import Chunk, parse, request_fields, words
 
 OPTIONAL_TEXT = st.none() | st.text(st.characters(), max_size=8)  # lone surrogates included
 DELTAS = st.none() | st.fixed_dictionaries(
@@ -87,3 +88,19 @@ def test_a_malformed_object_is_an_error(data: str) -> None:
     """A malformed object must not be ignored."""
     with pytest.raises(ValueError):
         parse(data)
+
+
+def test_pictures_are_parts_beside_the_text() -> None:
+    """As data, since the server could not fetch them; a message without one stays a text."""
+    picture = Picture("a.png", b"\x00\xff", "image/png")
+    request = ChatRequest("m", (ChatMessage("system", "Be brief."), ChatMessage("user", "what?", (picture,))))
+    assert request_fields(request, "m", STANDARD, stream=True)["messages"] == [
+        {"role": "system", "content": "Be brief."},
+        {
+            "role": "user",
+            "content": [
+                {"type": "text", "text": "what?"},
+                {"type": "image_url", "image_url": {"url": "data:image/png;base64,AP8="}},
+            ],
+        },
+    ]

@@ -69,9 +69,9 @@ def test_a_changed_header_fails_the_load(folder: Path, name: str, kind: str) -> 
 @pytest.mark.parametrize(
     ("name", "old", "new"),
     [
-        ("accept", "local DEDUPE = KEYS[10]", "local DEDUPE = KEYS[11]"),
+        ("accept", "local DEDUPE = KEYS[11]", "local DEDUPE = KEYS[12]"),
         ("accept", "ARGV[10], ARGV[11]", "ARGV[11], ARGV[10]"),
-        ("commit", "local ALSO = 15", "local ALSO = 16"),
+        ("commit", "local ALSO = 17", "local ALSO = 18"),
         ("common", "KEYS[1], KEYS[2], ", "KEYS[2], KEYS[1], "),
         ("retain", "tonumber(KEEP_MS)", "tonumber(ARGV[8])"),
     ],

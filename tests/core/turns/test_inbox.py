@@ -8,12 +8,13 @@ from redis.asyncio import Redis
 
 from bots.sandbox.nebula.faults import NebulaFault, Thought
 from bots.sandbox.nebula.server import NebulaServer
-from core.access.admission import EMPTY, ONLY_FILES
+from core.access.admission import EMPTY
 from core.domain.conversation import Attachment, Place
 from core.domain.errors import BadKey, NoCredits, SlowDown
 from core.domain.ports import Status
 from core.reply.layout import INCOMPLETE, SPENT, STOPPED
 from core.store.turns import Duplicate, Full, Queued
+from core.turns.assistant import NOTHING_TO_READ
 from core.turns.runner import GAVE_UP
 from tests.bounds import HANG_SECONDS
 from tests.core.core_harness import BOB, LANE, Process, Rooms, eventually, process
@@ -125,7 +126,7 @@ async def test_reset_forgets(bot: Process, server: NebulaServer) -> None:
     [
         ("", False, EMPTY),
         ("  \n ", False, EMPTY),
-        ("", True, ONLY_FILES),
+        ("", True, NOTHING_TO_READ),
         ("x" * 100_000, False, "100,000 characters; I take at most 32,000"),
     ],
 )
@@ -306,12 +307,12 @@ async def test_question_is_no_command(bot: Process, server: NebulaServer, text: 
 
 
 async def test_unread_files_are_named(bot: Process, server: NebulaServer) -> None:
-    """The reply names a file that was not read."""
+    """The reply names a file that was not read, and says why."""
     server.answer_next("Sure.")
     question = bot.question("Sum it up", attachments=(Attachment("report.pdf", "application/pdf", "https://x/r", 9),))
     await bot.inbox.accept(question)
     await bot.runner.idle()
-    assert bot.shown(question) == "I can't read files yet, so I skipped report.pdf.\nSure."
+    assert bot.shown(question) == "I can't read report.pdf: it was deleted.\nSure."
 
 
 async def test_refusal_for_a_full_inbox_waits_for_the_platform(redis_client: Redis, server: NebulaServer) -> None:

@@ -1,0 +1,212 @@
+"""Reads the files of a question when it is answered, in time and in bounds, and keeps nothing of what is in them."""
+
+import asyncio
+import logging
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from core.domain.chat import Picture
+from core.domain.conversation import Attachment
+from core.domain.errors import Forbidden, Gone, PlatformError, Rejected, TooLong
+from core.domain.question import Question
+from core.domain.surroundings import Surroundings
+from core.files.found import FileText, Unread, file_name
+from core.files.kinds import Trouble
+from core.files.reader import FileReader
+
+log = logging.getLogger(__name__)
+
+Fetch = Callable[[str, Attachment, int], Awaitable[bytes]]
+"""The content of a file on a platform, at most so many bytes of it. Raises PlatformError."""
+
+MOST_FILES = 10  # of a question; Discord's and Slack's own clients send no more
+MOST_PICTURES = 4
+MOST_OF_ROOM = 3  # files of other messages
+# In one process: each holds a file's bytes.
+AT_ONCE = 4
+_MOST_SENTENCES, _MOST_NAMES = 3, 5  # of the small print
+# A question about files that others sent.
+_ABOUT_FILES = re.compile(
+    r"\b(?:files?|attach(?:ed|ments?)|documents?|pdfs?|spreadsheets?|pictures?|images?|photos?|screenshots?|uploaded)\b",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FileBounds:
+    """How much is read. `file`, `question`: bytes of a file, and of all files of a question; `seconds`: how long a
+    question waits for its files."""
+
+    file: int = 10_000_000
+    question: int = 25_000_000
+    seconds: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """What came of a question's files, in their order. `sizes`: the bytes of those that were read, by their names."""
+
+    files: tuple[FileText | Picture | Unread, ...] = ()
+    sizes: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def pictures(self) -> tuple[Picture, ...]:
+        """The pictures among them, the newest of which count."""
+        return tuple(each for each in self.files if isinstance(each, Picture))
+
+    @property
+    def has_text(self) -> bool:
+        """Whether the text of a file was read."""
+        return any(isinstance(each, FileText) for each in self.files)
+
+    def quotable(self, seen: Sequence[Picture]) -> list[FileText | Unread]:
+        """All but the pictures that the model sees: a picture that it does not see is a file that is not read."""
+        found: list[FileText | Unread] = []
+        for each in self.files:
+            if not isinstance(each, Picture):
+                found.append(each)
+            elif each not in seen:
+                found.append(Unread(each.name, Trouble.UNSEEN))
+        return found
+
+    def small_print(self, seen: Sequence[Picture], cut: Sequence[str] = ()) -> str:
+        """The sentences that say what was read, and what not and why; "" if there are no files. `cut`: the names of
+        those of which the middle was left out."""
+        sizes = dict(self.sizes)
+        read = [each.name for each in self.files if isinstance(each, FileText) or each in seen]
+        unseen = [each.name for each in self.pictures if each not in seen]
+        sentences = [f"Read {_listed(f'{name} ({_size(sizes[name])})' for name in read)}."] if read else []
+        if cut:
+            sentences.append(f"Too long to read whole, so I left out the middle: {_listed(cut)}.")
+        if unseen:
+            sentences.append(f"I can't see pictures: {_listed(unseen)}.")
+        reasons: dict[str, list[str]] = {}
+        for each in self.files:
+            if isinstance(each, Unread):
+                reasons.setdefault(each.reason, []).append(each.name)
+        told = list(reasons.items())[:_MOST_SENTENCES]
+        sentences += [f"I can't read {_listed(names)}: {reason}" for reason, names in told]
+        if len(reasons) > len(told):
+            more = sum(map(len, reasons.values())) - sum(len(names) for _, names in told)
+            sentences.append(f"Nor can I read {more} more.")
+        return " ".join(sentences)
+
+    def plus(self, other: "Attached") -> "Attached":
+        """Both together."""
+        return _few_pictures(Attached(self.files + other.files, self.sizes + other.sizes))
+
+
+NOTHING_ATTACHED = Attached()
+
+
+class AttachmentReader:
+    """Fetches files from their platform and reads them."""
+
+    def __init__(self, fetch: Fetch, reader: FileReader, bounds: FileBounds | None = None) -> None:
+        self._fetch, self._reader = fetch, reader
+        self._bounds = bounds or FileBounds()
+        self._slots = asyncio.Semaphore(AT_ONCE)
+
+    async def of(self, question: Question) -> Attached:
+        """The files of a question; never raises."""
+        return await self._read(question, question.attachments)
+
+    async def of_room(self, question: Question, around: Surroundings) -> Attached:
+        """The newest files of the messages that the question refers to, and of all around it if it speaks of files."""
+        said = list(around.referred)
+        if _ABOUT_FILES.search(question.text):
+            said = [*around.messages, *said]
+        own = {each.identity for each in question.attachments}
+        found = {file.identity: file for each in said for file in each.files if file.identity not in own}
+        return await self._read(question, tuple(found.values())[-MOST_OF_ROOM:])
+
+    async def _read(self, question: Question, attachments: Sequence[Attachment]) -> Attached:
+        """What is in these files. As many are fetched side by side as may all be as large as one file may be."""
+        if not attachments:
+            return NOTHING_ATTACHED
+        found: dict[int, FileText | Picture | Unread] = {}
+        sizes: dict[int, int] = {}
+        left = self._bounds.question
+        waiting = list(range(min(MOST_FILES, len(attachments))))
+        try:
+            async with asyncio.timeout(self._bounds.seconds):
+                while waiting and left > 0:
+                    side_by_side = waiting[: max(1, min(AT_ONCE, left // self._bounds.file))]
+                    waiting = waiting[len(side_by_side) :]
+                    most = min(self._bounds.file, left)
+                    async with asyncio.TaskGroup() as group:
+                        for place in side_by_side:
+                            group.create_task(self._one(question, attachments[place], place, most, found, sizes))
+                    left -= sum(sizes.get(place, 0) for place in side_by_side)
+        except TimeoutError:
+            log.info("turn %s: not all of its files could be fetched in time", question.id)
+            waiting = [place for place in range(min(MOST_FILES, len(attachments))) if place not in found]
+            found |= {place: _unread(attachments[place], Trouble.UNREACHABLE) for place in waiting}
+        files = [found.get(place) or _unread(each, Trouble.MANY) for place, each in enumerate(attachments)]
+        named = tuple((files[place].name, size) for place, size in sizes.items())
+        return _few_pictures(Attached(tuple(files), named))
+
+    async def _one(
+        self,
+        question: Question,
+        attachment: Attachment,
+        place: int,
+        most: int,
+        found: dict[int, FileText | Picture | Unread],
+        sizes: dict[int, int],
+    ) -> None:
+        """Read one file of at most `most` bytes. A file that says it is larger is not fetched; no other says how large
+        it is, whatever it says."""
+        async with self._slots:
+            try:
+                if attachment.size > most:
+                    raise TooLong(f"{attachment.size} bytes")
+                content = await self._fetch(question.place.platform, attachment, most)
+                sizes[place] = len(content)
+                found[place] = await self._reader.read(attachment.name, content, attachment.kind)
+            except PlatformError as error:
+                log.info("turn %s: can't fetch a file: %s: %s", question.id, type(error).__name__, error)
+                small = isinstance(error, TooLong) and most < self._bounds.file and attachment.size <= self._bounds.file
+                found[place] = _unread(attachment, Trouble.MANY if small else _trouble(error))
+            except Exception:
+                log.exception("turn %s: reading a file failed", question.id)
+                found[place] = _unread(attachment, Trouble.BUSY)
+
+
+def _few_pictures(attached: Attached) -> Attached:
+    """The same, of whose pictures only the newest are left."""
+    old = attached.pictures[:-MOST_PICTURES]
+    files = (Unread(each.name, Trouble.MANY) if each in old else each for each in attached.files)
+    return replace(attached, files=tuple(files)) if old else attached
+
+
+def _unread(attachment: Attachment, trouble: Trouble) -> Unread:
+    return Unread(file_name(attachment.name), trouble)
+
+
+_TROUBLES: Mapping[type[PlatformError], Trouble] = {
+    TooLong: Trouble.LARGE,
+    Rejected: Trouble.ELSEWHERE,
+    Forbidden: Trouble.FORBIDDEN,
+    Gone: Trouble.DELETED,
+}
+
+
+def _trouble(error: PlatformError) -> Trouble:
+    return next((trouble for kind, trouble in _TROUBLES.items() if isinstance(error, kind)), Trouble.UNREACHABLE)
+
+
+def _listed(names: Iterable[str]) -> str:
+    """Names as people list them, the first of many."""
+    found = list(names)
+    if len(found) > _MOST_NAMES:
+        found = [*found[:_MOST_NAMES], f"{len(found) - _MOST_NAMES} more"]
+    return " and ".join(filter(None, (", ".join(found[:-1]), found[-1])))
+
+
+def _size(count: int) -> str:
+    """A number of bytes as people write it."""
+    if count < 1_000:
+        return f"{count} B"
+    return f"{count / 1_000:.0f} KB" if count < 1_000_000 else f"{count / 1_000_000:.1f} MB"

@@ -1,0 +1,225 @@
+"""Files of questions in Slack at the wire: which are fetched, with what, and what of them reaches the model."""
+
+import logging
+from io import BytesIO
+
+import pytest
+from aiohttp import web
+from PIL import Image
+from redis.asyncio import Redis
+
+from bots.sandbox.slack.values import SlackFile
+from bots.slack.manifest import ASK_ABOUT
+from tests.bots.slack.harness import SlackRoom, slack_room
+from tests.ports import free_port
+
+LOG = SlackFile("app.log", b"disk full\n" * 20, "text/plain")
+SEES = "Qwen/Qwen2.5-VL-7B-Instruct"
+
+
+def shot() -> SlackFile:
+    """A small picture."""
+    written = BytesIO()
+    Image.new("RGB", (8, 8)).save(written, "PNG")
+    return SlackFile("shot.png", written.getvalue(), "image/png")
+
+
+def asked(room: SlackRoom) -> str:
+    """The newest question as the model read it."""
+    return room.nebula.requests[-1].messages[-1].content
+
+
+async def answered(room: SlackRoom, *files: SlackFile, text: str = "@nebula what is wrong?") -> str:
+    """Ask in a channel with these files, and return the whole reply."""
+    room.nebula.answer_next("A fault.")
+    await room.say("ann", "#general", text, files=files)
+    await room.answered("#general", "A fault.")
+    await room.quiet()
+    return room.shown("#general")[-1]
+
+
+async def test_a_text_file_is_in_the_request(redis_url: str) -> None:
+    """It is fetched with the bot's token; the small print says that it was read, and its text is not in Redis."""
+    async with slack_room(redis_url) as room:
+        assert "Read app.log (200 B)." in await answered(room, LOG)
+        assert '<file name="app.log" kind="text">\ndisk full\n' in asked(room)
+        assert asked(room).endswith("</file>\n\nann: what is wrong?\n\n[file: app.log]")
+        assert room.slack.files.downloads == [f"Bearer {room.slack.bot_token}"]
+
+
+async def test_a_file_in_a_direct_message_or_a_follow_up_is_read(redis_url: str) -> None:
+    """As one in a mention, also without a word."""
+    async with slack_room(redis_url) as room:
+        await room.say("ann", "@ann", "", files=[LOG])
+        await room.answered("@ann", "stand-in model")
+        await room.quiet()
+        assert asked(room).endswith("</file>\n\n[file: app.log]")
+        root = await room.say("ann", "#general", "@nebula hello")
+        await room.answered("#general", "stand-in model")
+        await room.quiet()
+        room.nebula.answer_next("A fault.")
+        await room.say("ann", "#general", "and this?", root.ts, files=[LOG])
+        await room.answered("#general", "A fault.")
+        assert "disk full" in asked(room)
+
+
+async def test_a_picture_reaches_a_model_that_sees_once(redis_url: str) -> None:
+    """As a data URL; the next question has none."""
+    async with slack_room(redis_url, nebula_model=SEES) as room:
+        await answered(room, shot())
+        (picture,) = room.nebula.requests[-1].messages[-1].pictures
+        assert picture.mime == "image/jpeg"
+        await answered(room)
+        assert not any(each.pictures for each in room.nebula.requests[-1].messages)
+
+
+async def test_a_button_asks_a_model_that_sees(redis_url: str) -> None:
+    """A model that does not see says so; the same messages then show the other one's answer."""
+    async with slack_room(redis_url) as room:
+        assert "I can't see pictures: shot.png." in await answered(room, shot())
+        assert not room.nebula.requests[-1].messages[-1].pictures
+        room.nebula.answer_next("A black square.")
+        await room.slack.press(room.people["ann"], room.said("#general")[-1], "nebula_reply_see")
+        await room.answered("#general", "A black square.")
+        assert room.nebula.requests[-1].model == SEES
+        assert room.nebula.requests[-1].messages[-1].pictures
+
+
+@pytest.mark.parametrize("scopes", [None, {"chat:write", "channels:history", "app_mentions:read", "users:read"}])
+async def test_the_sign_in_page_is_no_file(
+    redis_url: str, scopes: set[str] | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Without the scope, Slack answers with a web page. The operator learns once which scope is missing."""
+    caplog.set_level(logging.WARNING, logger="bots.slack.api.download")
+    async with slack_room(redis_url, server={"scopes": scopes}) as room:
+        room.slack.files.signed_out = True
+        for _ in range(2):
+            assert "I can't read app.log: I am not allowed to read it." in await answered(room, LOG)
+        assert "Sign in" not in asked(room)
+        assert "disk full" not in asked(room)
+        assert caplog.text.count("add the scope files:read") == 1
+        assert bool(room.slack.files.downloads) == (scopes is None)
+
+
+async def test_the_token_goes_nowhere_else(redis_url: str) -> None:
+    """Neither to where a linked file is, nor to where Slack sends us."""
+    heard: list[str] = []
+
+    async def hear(request: web.Request) -> web.Response:
+        heard.append(request.path)
+        return web.Response(text="secret words")
+
+    app = web.Application()
+    app.router.add_get("/{rest:.*}", hear)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    port = free_port()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    elsewhere = f"http://127.0.0.1:{port}/file"
+    try:
+        async with slack_room(redis_url) as room:
+            linked = SlackFile("plan.txt", b"", "text/plain", elsewhere=elsewhere)
+            assert "I can't read plan.txt: it is kept somewhere else." in await answered(room, linked)
+            room.slack.files.sends_to = elsewhere
+            assert "I can't read app.log: I am not allowed to read it." in await answered(room, LOG)
+            assert not heard
+    finally:
+        await runner.cleanup()
+
+
+@pytest.mark.parametrize(("said", "downloads"), [(5, 1), (10**9, 0), (0, 1)])
+async def test_the_bytes_that_come_count(redis_url: str, said: int, downloads: int) -> None:
+    """Whatever Slack says of the size: a file that is too large is not read, and not even asked for if it says so."""
+    async with slack_room(redis_url, file_bytes=1_000) as room:
+        large = SlackFile("big.txt", b"x" * 5_000, "text/plain", size=said)
+        assert "I can't read big.txt: it is too large." in await answered(room, large)
+        assert len(room.slack.files.downloads) == downloads
+
+
+async def test_a_file_in_an_encoding_is_not_unpacked(redis_url: str) -> None:
+    """A small body could become a huge one."""
+    async with slack_room(redis_url) as room:
+        packed = SlackFile("bomb.txt", b"\x1f\x8b", "text/plain", encoding="gzip")
+        assert "I can't read bomb.txt: I could not fetch it in time." in await answered(room, packed)
+
+
+async def test_a_file_of_another_workspace_is_looked_up(redis_url: str) -> None:
+    """Slack describes it only when asked: docs.slack.dev/reference/objects/file-object, check_file_info."""
+    async with slack_room(redis_url) as room:
+        stub = SlackFile("app.log", LOG.data, "text/plain", stub=True)
+        await answered(room, stub)
+        assert "disk full" in asked(room)
+        assert len(room.calls("files.info")) == 1
+
+
+@pytest.mark.parametrize("stub", [False, True])
+async def test_a_file_that_was_deleted_is_named(redis_url: str, stub: bool) -> None:
+    """Before its turn runs: the question is answered all the same."""
+    async with slack_room(redis_url, reply_parallel=1) as room:
+        gate = room.held()
+        await room.say("ann", "#general", "@nebula first")
+        await room.until(lambda: room.nebula.requests)
+        # in the same thread, and so behind it
+        root = room.slack.messages(room.where("#general"))[0]
+        file = SlackFile("app.log", LOG.data, "text/plain", stub=stub)
+        message = await room.say("ann", "#general", "@nebula what is wrong?", root.ts, files=[file])
+        await room.until(lambda: not room.slack.pending)
+        room.slack.files.remove(message.files[0].id)
+        gate.set()
+        await room.answered("#general", "it was deleted")
+        await room.quiet()
+        assert "(not read: it was deleted.)" in asked(room)
+
+
+async def test_a_forwarded_message_brings_its_files(redis_url: str) -> None:
+    """They are in the attachment (hermes-agent#75481)."""
+    async with slack_room(redis_url) as room:
+        kept = await room.say("bob", "#general", "look", files=[LOG])
+        url = f"{room.slack.api_url.removesuffix('/api/')}/files-pri/{kept.files[0].id}/app.log"
+        file = {"id": kept.files[0].id, "name": "app.log", "mimetype": "text/plain", "url_private": url}
+        share = {"is_share": True, "text": "look", "author_name": "Bob", "files": [file]}
+        room.nebula.answer_next("A fault.")
+        await room.say("ann", "#general", "@nebula what is wrong?", attachments=[share])
+        await room.answered("#general", "A fault.")
+        assert "disk full" in asked(room)
+
+
+async def test_a_message_that_somebody_chose_brings_its_files(redis_url: str) -> None:
+    """They travel with the form as their ids."""
+    async with slack_room(redis_url) as room:
+        message = await room.say("bob", "#general", "look", files=[LOG])
+        await room.slack.shortcut(room.people["ann"], message, ASK_ABOUT)
+        room.nebula.answer_next("A fault.")
+        view = await room.form()
+        (field,) = (each["element"]["action_id"] for each in view.blocks if "element" in each)
+        await room.slack.submit(room.people["ann"], view, {field: "what is wrong?"})
+        await room.until(lambda: any("A fault." in each.shown for each in room.slack.ephemerals()))
+        await room.quiet()
+        assert "disk full" in asked(room)
+
+
+@pytest.mark.parametrize(("text", "read"), [("what is in the file?", True), ("what do you think?", False)])
+async def test_files_of_a_thread_are_read_if_the_question_is_about_them(redis_url: str, text: str, read: bool) -> None:
+    """Otherwise they are only named."""
+    async with slack_room(redis_url) as room:
+        root = await room.say("bob", "#general", "look", files=[LOG])
+        room.nebula.answer_next("A fault.")
+        await room.say("ann", "#general", f"@nebula {text}", root.ts)
+        await room.answered("#general", "A fault.")
+        assert "look" in asked(room)
+        assert "[app.log]" in asked(room)
+        assert ("disk full" in asked(room)) is read
+
+
+async def test_a_long_snippet_is_read_whole(redis_url: str, redis_client: Redis) -> None:
+    """The event brings its beginning alone."""
+    async with slack_room(redis_url) as room:
+        kept = await room.say("bob", "#general", "look", files=[LOG])
+        url = f"{room.slack.api_url.removesuffix('/api/')}/files-pri/{kept.files[0].id}/app.log"
+        file = {"id": kept.files[0].id, "name": "app.log", "mimetype": "text/plain", "url_private": url}
+        snippet = file | {"mode": "snippet", "preview": "the beginning", "preview_is_truncated": True}
+        share = {"is_share": True, "text": "", "files": [snippet]}
+        await room.say("ann", "#general", "@nebula what is wrong?", attachments=[share])
+        await room.answered("#general", "stand-in model")
+        assert "the beginning" in asked(room)
+        assert "disk full" in asked(room)
