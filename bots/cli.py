@@ -20,6 +20,7 @@ import uvloop
 from bots import logs
 from bots.platforms import PLATFORMS, Table, adapters, load, look_through, sections, switched_on
 from core.domain.errors import NebulaBotError
+from core.output import NoOutput, finish, say
 from core.settings.config import Config
 from core.settings.environment import Environment, WrongConfig
 
@@ -32,8 +33,8 @@ No platform tokens are set, so this is the sandbox: a simulated Slack and Discor
 To go live, put into .env:  NEBULA_API_KEY  and  {tokens}.
 README.md explains each set-up; `nebula-bot manifest slack` prints the app manifest for Slack."""
 NO_TOKENS = (
-    "There are no tokens of a platform: neither in the environment nor in {file}. README.md explains each set-up. "
-    "(`nebula-bot sandbox` opens the sandbox.)"
+    "There are no tokens of a platform: neither in the environment nor in {file}. `make setup` (`nebula-bot setup`) "
+    "asks for them and writes the file; README.md explains each set-up. (`nebula-bot sandbox` opens the sandbox.)"
 )
 
 _NO_MANIFEST = """\
@@ -49,10 +50,15 @@ def main(arguments: Sequence[str] | None = None, platforms: Table = PLATFORMS) -
     status = 0
     try:
         status = _start(options, platforms)
+        finish()
     except* WrongConfig as wrong:
         problems = [f"  - {problem}" for error in _leaves(wrong) for problem in error.problems]
         print("nebula-bot: the configuration is not valid:", *problems, sep="\n", file=sys.stderr)
         status = 2
+    except* NoOutput as closed:
+        if why := str(_leaves(closed)[0]):
+            print(f"nebula-bot: {why}", file=sys.stderr)
+        status = 1
     except* NebulaBotError as failed:
         print(*(f"nebula-bot: {error or error.notice}" for error in _leaves(failed)), sep="\n", file=sys.stderr)
         status = 1
@@ -110,7 +116,7 @@ def _app_options() -> argparse.ArgumentParser:
 def _start(options: argparse.Namespace, platforms: Table) -> int:
     # Each command imports only what it needs: the manifest needs no Discord, the console no platform at all.
     if options.command == "manifest":
-        print(_manifest(options))
+        say(_manifest(options))
         return 0
     if options.command == "setup":
         from bots.setup.questions import parts
@@ -128,12 +134,12 @@ def _start(options: argparse.Namespace, platforms: Table) -> int:
         from bots.alive import healthy
 
         well, text = healthy(config.data_dir)
-        print(text)
+        say(text)
         return 0 if well else 1
     if options.command == "service":
         from bots.setup.service import unit
 
-        print(unit(Path.cwd(), _program(), config.data_dir, config.drain_seconds, options.user))
+        say(unit(Path.cwd(), _program(), config.data_dir, config.drain_seconds, options.user))
         return 0
     # uvloop spends half the CPU time per packet that asyncio's own loop does.
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -208,7 +214,7 @@ def _chosen(options: argparse.Namespace, environment: Environment, platforms: Ta
     if options.command == "run":
         for each in environment.doubts:
             print(f"{each.text}; {each.mend}", file=sys.stderr)
-        print(GO_LIVE.format(tokens="  and/or  ".join(each.config.tokens for each in platforms)), flush=True)
+        say(GO_LIVE.format(tokens="  and/or  ".join(each.config.tokens for each in platforms)))
     return sandbox(environment)
 
 

@@ -18,6 +18,7 @@ ALLOWED: dict[str, set[str]] = {
     "core.domain": {"core.text"},
     "core.metrics": set(),
     "core.finding": set(),
+    "core.output": {"core.domain"},
     "core.version": set(),
     "core.markdown": {"core.pauses"},
     "core.settings": {"core.domain", "core.finding", "core.text"},
@@ -131,7 +132,7 @@ ALLOWED: dict[str, set[str]] = {
     "bots.health": {"core.domain", "core.settings", "core.metrics", "bots.http_port"},
     "bots.doctor": {
         *("core.domain", "core.finding", "core.nebula", "core.settings", "core.store.redis", "core.text"),
-        *("core.version", "bots.adapter", "bots.compose", "bots.http_port", "bots.proxy"),
+        *("core.output", "core.version", "bots.adapter", "bots.compose", "bots.http_port", "bots.proxy"),
     },
     # Where concrete classes are chosen.
     "bots.compose": {
@@ -150,12 +151,12 @@ ALLOWED: dict[str, set[str]] = {
     # It tells people how to create the apps, and knows of each platform what it asks for.
     "bots.setup": {
         *("core.domain", "core.finding", "core.settings", "core.text", "bots.compose", "bots.doctor"),
-        *("bots.slack.api", "bots.slack.examine", "bots.slack.manifest"),
+        *("core.output", "bots.slack.api", "bots.slack.examine", "bots.slack.manifest"),
         *("bots.discord.api", "bots.discord.examine", "bots.discord.permissions"),
     },
     "bots.cli": {
         *("core.domain", "core.settings", "bots.alive", "bots.doctor", "bots.logs", "bots.platforms", "bots.run"),
-        *("bots.setup", "bots.slack.manifest", "bots.discord.permissions"),
+        *("core.output", "bots.setup", "bots.slack.manifest", "bots.discord.permissions"),
         *("bots.console", "bots.sandbox.app"),
     },
     "bots.__main__": {"bots.cli"},

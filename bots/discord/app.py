@@ -21,7 +21,7 @@ from bots.discord.api.rest import Rest
 from bots.discord.api.shards import IdentifyQueue, Shard, shards_of
 from bots.discord.components.commands import register
 from bots.discord.config import DiscordConfig
-from bots.discord.examine import MEND_TOKEN, content, examine, public, servers
+from bots.discord.examine import MEND_TOKEN, content, examine, failed, public, servers, unreachable
 from bots.discord.inbound.client import GatewayClient
 from bots.discord.inbound.interactions import ANSWER_SECONDS
 from bots.discord.inbound.ordering import ArrivalOrder
@@ -97,6 +97,7 @@ class Discord:
         self._reactions, self._reader = Reactions(self._rest, limits), Reader(self._rest)
         self._files = FileFetcher(self._rest, base)
         self._own_id = ""
+        self._trouble: Finding | None = None  # why there is no connection
         self._without_content = False  # Discord refused the intent, whatever the flags say
         self._shards = shards_of(config.discord_shards)
         self._clients: dict[Shard, GatewayClient] = {}  # the newest client of each shard
@@ -104,10 +105,10 @@ class Discord:
         self.ready = asyncio.Event()
 
     def report(self, about: Examination) -> Sequence[Finding]:
-        """In how many servers the bot is, what Discord shows it, and who may add it; nothing before it is connected."""
+        """In how many servers the bot is, what Discord shows it, and who may add it, or why it is not connected."""
         clients = [each for each in self._clients.values() if each.application and each.signed_in.is_set()]
         if not clients:
-            return []
+            return [self._trouble] if self._trouble else []
         first, application = clients[0], clients[0].application
         assert application
         found = [
@@ -198,20 +199,32 @@ class Discord:
         Retries for as long as Discord is out of reach. Raises WrongConfig if Discord refuses the token.
         """
 
-        def failed(error: Exception, attempt: int) -> None:
-            log.warning("cannot reach Discord (%s); trying again", error)
+        def waits(error: Exception, attempt: int) -> None:
+            if attempt == 1 and isinstance(error, PlatformError):
+                self._away(failed(error))
 
         async with self._http.open():
             try:
                 me = await retried(
                     lambda: self._http.call("GET", "/users/@me"),
                     backoff(RETRY_SECONDS, LONGEST_RETRY_SECONDS),
-                    failed=failed,
+                    failed=waits,
                 )
-            except PlatformError:
-                raise WrongConfig((_REFUSALS[4004],)) from None
+            except PlatformError as error:
+                found = failed(error)
+                raise WrongConfig((f"{found.text}: {found.mend}.",)) from None
+        self._back()
         self._own_id = str(me["id"])
         return NAME, self._own_id
+
+    def _away(self, why: Finding) -> None:
+        self._trouble = why
+        log.warning("%s; %s. Trying again until it answers", why.text, why.mend)
+
+    def _back(self) -> None:
+        if self._trouble:
+            self._trouble = None
+            log.warning("Discord answers now")
 
     async def run(self, dispatcher: Dispatcher) -> None:
         """Serve until cancelled, then leave the gateway within CLOSE_SECONDS.
@@ -238,7 +251,7 @@ class Discord:
 
     async def _stay_connected(self, dispatcher: Dispatcher, shard: Shard) -> None:
         """Stay connected: connect again after each failure. Raises WrongConfig."""
-        backoff = ExponentialBackoff()
+        backoff, told = ExponentialBackoff(), set[str]()
         while True:
             try:
                 await self._serve(dispatcher, shard)
@@ -262,7 +275,11 @@ class Discord:
                 log.debug("discord.py failed", exc_info=error)
                 reason = f"{type(error).__name__} in discord.py"
             wait = min(LONGEST_RETRY_SECONDS, RETRY_SECONDS * (1 + backoff.delay()))
-            log.warning("cannot reach Discord (%s); trying again in %.0f s", reason, wait)
+            if self._clients[shard].signed_in.is_set():
+                told.clear()  # it was connected since
+            if reason not in told:
+                told.add(reason)
+                self._away(unreachable(reason))
             await asyncio.sleep(wait)
 
     async def _serve(self, dispatcher: Dispatcher, shard: Shard) -> None:
@@ -307,6 +324,7 @@ class Discord:
 
     async def _announce(self, client: GatewayClient, shard: Shard) -> None:
         await client.signed_in.wait()
+        self._back()
         if all((each := self._clients.get(one)) and each.signed_in.is_set() for one in self._shards):
             self.ready.set()
         servers, part = len(client.guilds), f", shard {shard.id} of {shard.count}" if shard.count else ""

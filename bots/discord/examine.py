@@ -118,10 +118,16 @@ def failed(error: PlatformError) -> Finding:
     if isinstance(error, SlowDown):
         return note(NAME, f"Discord asks for a pause of {error.retry_after:.0f} s", "try again later")
     if isinstance(error, Unreachable):
-        return bad(NAME, f"Discord can't be reached ({error})", _MEND_ADDRESS)
-    if isinstance(error, Gone):
-        return bad(NAME, f"there is no API of Discord's at DISCORD_API_URL ({error})", _MEND_ADDRESS)
-    return bad(NAME, f"Discord refuses DISCORD_TOKEN ({error})", MEND_TOKEN)
+        return unreachable(str(error))
+    if isinstance(error, Forbidden):
+        return bad(NAME, f"Discord refuses DISCORD_TOKEN ({error})", MEND_TOKEN)
+    mend = f"it ends with the version, as in /api/v10; {_MEND_ADDRESS}"
+    return bad(NAME, f"there is no API of Discord's at DISCORD_API_URL ({error})", mend)
+
+
+def unreachable(why: str) -> Finding:
+    """What it means that there is no connection to Discord."""
+    return bad(NAME, f"Discord can't be reached ({why})", _MEND_ADDRESS)
 
 
 def stranger(error: Exception) -> Finding:

@@ -1,6 +1,7 @@
 """`nebula-bot doctor`: looks at everything that can be wrong, all at once, and prints it in a fixed order."""
 
 import asyncio
+import re
 import sys
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
@@ -14,6 +15,7 @@ from bots.doctor.nebula import examine as examine_nebula
 from bots.doctor.printing import as_json, conclusion, show
 from bots.http_port import examine_port
 from core.finding import Finding, Verdict, bad
+from core.output import say
 from core.settings.config import Config
 from core.settings.environment import Reading
 from core.store.redis.examine import NAME as REDIS
@@ -45,7 +47,7 @@ async def doctor(
         (settings.CONFIGURATION, _configuration(reading, config, [each.name.title() for each in platforms], tokens)),
         (machine.NAME, machine.examine(config)),
         (REDIS, memory.examine(config)),
-        (NEBULA, _nebula(config)),
+        (NEBULA, _nebula(reading, config)),
         *((each.name.title(), each.examine(about)) for each in platforms if isinstance(each, Examines)),
     ]
     found: list[Finding] = []
@@ -57,9 +59,9 @@ async def doctor(
             if not as_list:
                 _show(part)
     if as_list:
-        print(as_json(found))
+        say(as_json(found))
     else:
-        print(f"\n{conclusion(found)}", flush=True)
+        say(f"\n{conclusion(found)}")
     return all(each.verdict is not Verdict.BAD for each in found)
 
 
@@ -85,13 +87,17 @@ def _show(findings: Iterable[Finding], out: TextIO | None = None) -> None:
 async def _configuration(reading: Reading, config: Config, names: Sequence[str], tokens: Sequence[str]) -> Findings:
     for finding in (*settings.env_file(reading.environment), *settings.problems(reading.problems)):
         yield finding
-    yield settings.platforms(names, tokens)
+    if names or not settings.explained(reading, *re.findall(r"\w+", " ".join(tokens))):
+        yield settings.platforms(names, tokens, follows=settings.astray(reading.environment))
     yield settings.limits(config)
     if config.health_port is not None:
         yield await examine_port("health", "HEALTH_PORT", config.health_host, config.health_port, "/healthz", _ALIVE)
 
 
-async def _nebula(config: Config) -> Findings:
+async def _nebula(reading: Reading, config: Config) -> Findings:
+    told = settings.astray(reading.environment) or settings.explained(reading, "NEBULA_API_KEY")
+    if config.nebula_api_key is None and told:
+        return
     async with nebula(config) as client, aclosing(examine_nebula(config, client)) as findings:
         async for finding in findings:
             yield finding

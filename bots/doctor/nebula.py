@@ -16,7 +16,7 @@ from core.domain.errors import (
     UnknownModel,
     WrongAddress,
 )
-from core.finding import Finding, bad, note, well
+from core.finding import Finding, Verdict, bad, note, well
 from core.nebula.client import Nebula
 from core.settings.config import Config
 
@@ -78,18 +78,19 @@ async def examine(config: Config, client: Nebula) -> AsyncGenerator[Finding, Non
     if config.nebula_api_key is None:
         yield bad(NAME, "NEBULA_API_KEY is missing", "create a key at nebulablock.com (API Keys) and put it into .env")
         return
-    listed = True
+    seen: Finding | None = None  # what is wrong with the list of models
     try:
         async with asyncio.timeout(LIST_SECONDS):
             models = await client.check()
     except (ModelError, TimeoutError) as error:
         failed = error if isinstance(error, ModelError) else ModelTimeout(f"no answer within {LIST_SECONDS:g} s")
-        yield failure(failed)
-        if isinstance(failed, ModelTimeout) or refuses_key(failed):
+        yield (seen := failure(failed))
+        if isinstance(failed, ModelTimeout | WrongAddress) or refuses_key(failed):
             return
-        listed = False
     else:
-        yield offer(models, config.nebula_model)
+        offered = offer(models, config.nebula_model)
+        seen = offered if offered.verdict is Verdict.BAD else None
+        yield offered
         if config.nebula_fallback_model:
             yield offer(models, config.nebula_fallback_model, "NEBULA_FALLBACK_MODEL")
         catalog = await client.catalog()
@@ -99,12 +100,14 @@ async def examine(config: Config, client: Nebula) -> AsyncGenerator[Finding, Non
                 "no list of models says how large their windows are",
                 f"check NEBULA_PLATFORM_URL; NEBULA_CONTEXT_TOKENS ({config.nebula_context_tokens:,}) counts for all",
             )
-    yield await _token(config, client, listed=listed)
+    answered = await _token(config, client, after=seen)
+    if answered:
+        yield answered
     yield tier(config)
 
 
-async def _token(config: Config, client: Nebula, *, listed: bool) -> Finding:
-    """Ask for one token. `listed`: the list of models came."""
+async def _token(config: Config, client: Nebula, *, after: Finding | None) -> Finding | None:
+    """Ask for one token. `after`: what is wrong with the list of models; None if that is said again."""
     model = config.nebula_model
     request = ChatRequest(model, (ChatMessage("user", "Say yes."),), max_tokens=1)
     try:
@@ -117,5 +120,6 @@ async def _token(config: Config, client: Nebula, *, listed: bool) -> Finding:
     except TimeoutError:
         return bad(NAME, f"{model} gave no token within {ANSWER_SECONDS:g} s", "choose a faster NEBULA_MODEL, or wait")
     except ModelError as error:
-        return failure(error)
-    return well(NAME, f"{model} answers" + ("" if listed else ", though the list of models can't be read"))
+        unknown = after is not None and isinstance(error, UnknownModel)
+        return None if unknown or failure(error) == after else failure(error)
+    return well(NAME, f"{model} answers all the same" if after else f"{model} answers")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from core.finding import Finding, Verdict
+from core.output import say
 from core.text import one_line
 
 MARKS = {Verdict.OK: "✓", Verdict.NOTE: "!", Verdict.BAD: "✗"}
@@ -21,9 +22,10 @@ def show(finding: Finding, out: TextIO | None = None) -> None:
     mark = MARKS[finding.verdict]
     if out.isatty():
         mark = f"\x1b[{_COLOURS[finding.verdict]}m{mark}\x1b[0m"
-    print(f"{mark} {finding.name:{_WIDTH}} {one_line(finding.text, _LONGEST)}", file=out)
+    lines = [f"{mark} {finding.name:{_WIDTH}} {one_line(finding.text, _LONGEST)}"]
     if finding.mend:
-        print(f"  {'':{_WIDTH}} → {one_line(finding.mend, _LONGEST)}", file=out, flush=True)
+        lines.append(f"  {'':{_WIDTH}} → {one_line(finding.mend, _LONGEST)}")
+    say(*lines, out=out)
 
 
 def conclusion(findings: Sequence[Finding]) -> str:

@@ -35,7 +35,8 @@ async def report(
     found = [*known, look.finding]
     for each in platforms:
         said = list(each.report(about)) if isinstance(each, Examines) else []
-        if listen and not each.ready.is_set():
+        away = bool(said) and all(one.verdict is Verdict.BAD for one in said)  # it says itself why
+        if listen and not each.ready.is_set() and not away:
             said.append(note(each.name.title(), "is not connected yet"))
         found += said
     log.info("what this start found:")

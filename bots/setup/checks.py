@@ -11,7 +11,7 @@ from bots.setup.part import Judgement
 from bots.slack import examine as slack
 from bots.slack.api.client import Web
 from core.domain.chat import ModelInfo
-from core.domain.errors import ModelError, PlatformError, SlowDown, Unreachable
+from core.domain.errors import Forbidden, ModelError, PlatformError
 from core.finding import Finding, Verdict
 from core.settings.config import Config
 from core.text import one_line
@@ -105,7 +105,7 @@ async def _models(key: str, known: Mapping[str, str]) -> tuple[ModelInfo, ...]:
 
 def _refused(error: PlatformError, found: Finding) -> Judgement:
     """A call that failed: a refusal, unless nobody could tell."""
-    return _judged([found], good=None if isinstance(error, Unreachable | SlowDown) else False)
+    return _judged([found], good=False if isinstance(error, Forbidden) else None)
 
 
 def _judged(found: list[Finding], *, good: bool | None, ids: tuple[str, ...] = ()) -> Judgement:

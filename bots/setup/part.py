@@ -44,9 +44,10 @@ class SetupQuestion:
 @dataclass(frozen=True, slots=True)
 class SetupPart:
     """Questions that belong together. `steps`: what to do before them. `switch`: the variable that switches a platform
-    on, "" for a part that everybody needs."""
+    on, "" for a part that everybody needs. `first_words`: how people begin there, with the bot's {name}."""
 
     title: str
     steps: str
     questions: tuple[SetupQuestion, ...]
     switch: str = ""
+    first_words: str = ""

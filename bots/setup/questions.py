@@ -66,6 +66,7 @@ def slack(manifest: str) -> SetupPart:
             ),
         ),
         switch="SLACK_BOT_TOKEN",
+        first_words="in Slack, `/invite @{name}` in a channel and then `@{name} hello`",
     )
 
 
@@ -92,6 +93,7 @@ The bot asks a server for these permissions, and for no privileged right:
         ),
     ),
     switch="DISCORD_TOKEN",
+    first_words="in Discord, a mention or /ask",
 )
 
 ACCESS = SetupPart(

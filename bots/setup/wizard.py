@@ -13,17 +13,23 @@ from pydantic import ValidationError
 
 from bots.setup import env_file
 from bots.setup.part import Judgement, SetupPart, SetupQuestion
+from core.output import say
 from core.settings.env_file import read_env_file
-from core.settings.environment import Section, WrongConfig
+from core.settings.environment import Section, WrongConfig, misplaced
 from core.text import escaped
 
 _INTRO = """\
 This asks for what the bot needs, tries each answer, and writes {file} at the end. Nothing is written before that.
 Enter keeps what is there or takes what is suggested in [brackets]; Ctrl-C ends it."""
 _ENDED = "nebula-bot: the answers ended before all questions were answered; nothing was written."
-_NEXT = """
-{file} is written, and only you can read it. Start the bot with `make run`, or {program} run
-First words: in Slack, `/invite @{name}` in a channel and then `@{name} hello`; in Discord, a mention or /ask."""
+_WRITTEN = "\n{file} is written, and only you can read it."
+_UNCHANGED = "\nNothing has changed: {file} stays as it is."
+_START = "Start the bot with {commands}"
+_FIRST_WORDS = "First words: {words}."
+_NO_PLATFORM = """\
+No platform is served yet: at a terminal that opens the sandbox, and as a service it ends at once. Run setup again when
+you have the tokens of Slack or Discord."""
+_ROOT = Path(__file__).parents[2]  # of a checkout, which has a Makefile
 _YES, _NO = ("y", "yes"), ("n", "no")
 _NONE = "none"
 _ADDRESSES = ("NEBULA_BASE_URL", "NEBULA_PLATFORM_URL", "SLACK_API_URL", "DISCORD_API_URL")
@@ -54,10 +60,13 @@ class Wizard:
         """Ask everything and write; returns the exit status. `name`: of the bot in Slack."""
         self._say(_INTRO.format(file=self._file.absolute()))
         try:
+            parts = tuple(parts)
+            # Whoever has a key or a platform has been here before, and what is not served is not meant to be.
+            again = bool(self._known.get("NEBULA_API_KEY") or self._served(parts))
             with asyncio.Runner() as runner:
                 for part in parts:
-                    self._part(part, runner)
-            return self._finish(name)
+                    self._part(part, runner, expected=not (again or self._served(parts)))
+            return self._finish([each.first_words.format(name=name.lower()) for each in self._served(parts)])
         except EOFError:
             print(f"\n{_ENDED}", file=sys.stderr)
             return 2
@@ -65,10 +74,15 @@ class Wizard:
             print("\nNothing was written.", file=sys.stderr)
             raise
 
-    def _part(self, part: SetupPart, runner: asyncio.Runner) -> None:
+    def _served(self, parts: Iterable[SetupPart]) -> list[SetupPart]:
+        """The platforms that have their token, from wherever."""
+        return [each for each in parts if each.switch and self._known.get(each.switch)]
+
+    def _part(self, part: SetupPart, runner: asyncio.Runner, *, expected: bool) -> None:
+        """Ask the questions of a part. `expected`: a platform that is not there yet is probably wanted."""
         self._say(f"\n--- {part.title} " + "-" * (100 - len(part.title)))
         there = bool(part.switch and self._known.get(part.switch))
-        if part.switch and not self._confirmed(f"Serve {part.title}?", yes=True):
+        if part.switch and not self._confirmed(f"Serve {part.title}?", yes=there or expected):
             if there:
                 self._say(f"{part.title} stays as it is; delete {part.switch} from .env to switch it off.")
             return
@@ -109,18 +123,28 @@ class Wizard:
             return Judgement(False, f"This can't be {question.variable}: {problem}.")
         return runner.run(question.check(answer, self._known)) if answer else Judgement(True)
 
-    def _finish(self, name: str) -> int:
+    def _finish(self, first_words: Sequence[str]) -> int:
+        """Write, and say how to go on. `first_words`: for each platform that is served."""
         changes = {each: value for each, value in self._answers.items() if value != self._in_file.get(each, "")}
         if not changes:
-            self._say(f"\nNothing has changed: {self._file.absolute()} stays as it is.")
+            self._say(_UNCHANGED.format(file=self._file.absolute()))
+            self._say(self._next(first_words))
             return 0
         verb = "Change" if self._file.exists() else "Create"
         if not self._confirmed(f"\n{verb} {self._file.absolute()} ({', '.join(changes)})?", yes=True):
             self._say("Nothing was written.")
             return 1
         env_file.write(self._file, env_file.merged(env_file.text_of(self._file), changes))
-        self._say(_NEXT.format(file=self._file.absolute(), program=self._program, name=name.lower()))
+        self._say(_WRITTEN.format(file=self._file.absolute()))
+        self._say(self._next(first_words))
         return 0
+
+    def _next(self, first_words: Sequence[str]) -> str:
+        """How to start the bot here, and what to try then."""
+        made = self._file.absolute().parent.resolve() == _ROOT and (_ROOT / "Makefile").is_file()
+        start = _START.format(commands=f"{'`make run`, or ' if made else ''}{self._program} run")
+        last = _FIRST_WORDS.format(words="; ".join(first_words)) if first_words else _NO_PLATFORM
+        return f"{start}\n{last}"
 
     def _confirmed(self, question: str, *, yes: bool) -> bool:
         while True:
@@ -133,14 +157,14 @@ class Wizard:
         """A line from the terminal, a secret without an echo; or one from a pipe. Raises EOFError at the end."""
         if self._at_terminal:
             return getpass.getpass(prompt) if secret else input(prompt)
-        print(prompt, flush=True)
+        say(prompt)
         if not (line := sys.stdin.readline()):
             raise EOFError
         return line
 
     @staticmethod
     def _say(text: str) -> None:
-        print(escaped(text, lines=True), flush=True)  # others have named their servers
+        say(escaped(text, lines=True))  # others have named their servers
 
 
 def _read(file: Path) -> Mapping[str, str]:
@@ -161,7 +185,7 @@ def _defaults(sections: Iterable[type[Section]]) -> dict[str, str]:
     return {name: str(each.default) for name, each in fields.items() if isinstance(each.default, str | int)}
 
 
-def _problem(sections: Iterable[type[Section]], variable: str, value: str) -> str:
+def _problem(sections: Sequence[type[Section]], variable: str, value: str) -> str:
     """Why this variable can't have this value, "" if it can; never the value itself."""
     if not value.isprintable() or not value.isascii():
         return "it contains a character that none has: copy it anew"
@@ -174,7 +198,7 @@ def _problem(sections: Iterable[type[Section]], variable: str, value: str) -> st
                 for each in error.errors(include_url=False, include_input=False):
                     if str(each["loc"][0]).lower() == field:
                         return _WHOLE if each["type"] == "int_parsing" else _in_our_words(each["msg"])
-    return ""
+    return misplaced(sections, variable, value)
 
 
 def _in_our_words(message: str) -> str:

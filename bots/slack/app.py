@@ -24,7 +24,7 @@ from bots.slack.api.people import People
 from bots.slack.api.workspace import PATIENCE, Capabilities, Identity, Patience
 from bots.slack.components import buttons, chosen, forms, reasons
 from bots.slack.config import SlackConfig
-from bots.slack.examine import MEND_APP_TOKEN, MEND_BOT_TOKEN, examine, granted, identity, scopes
+from bots.slack.examine import MEND_APP_TOKEN, MEND_BOT_TOKEN, examine, failed, granted, identity, scopes
 from bots.slack.greetings import Greetings
 from bots.slack.inbound.backfill import SlackBackfill
 from bots.slack.inbound.buttons import ButtonPresses
@@ -35,7 +35,7 @@ from bots.slack.inbound.presence import SlackPresence
 from bots.slack.inbound.surroundings import CALLS, SlackSurroundings
 from bots.slack.inbound.tasks import TaskSupervisor
 from bots.slack.inbound.text import IncomingText
-from bots.slack.manifest import ASK_ABOUT, FOR_HISTORY, OPTIONAL, SCOPES, SUMMARISE_THREAD
+from bots.slack.manifest import ASK_ABOUT, FOR_HISTORY, SCOPES, SUMMARISE_THREAD
 from bots.slack.outbound.agent_pane import AgentPane
 from bots.slack.outbound.ephemeral_surface import EphemeralSurface
 from bots.slack.outbound.private_file import share_privately
@@ -96,6 +96,8 @@ class Slack:
         self._patience = patience
         self._me: Identity | None = None
         self._report: list[Finding] = []  # what signing in has shown
+        self._reported = False  # the report of the start is out: what comes later has to be logged
+        self._trouble: Finding | None = None  # why there is no connection yet
         self._surroundings: SlackSurroundings | None = None
         self._signed_in = asyncio.Event()  # set once there are surroundings
         self.ready = asyncio.Event()  # set while events can arrive
@@ -158,8 +160,9 @@ class Slack:
         return Connection(self.ready.is_set()) if self._config.over_http else self._connections.connection()
 
     def report(self, about: Examination) -> Sequence[Finding]:
-        """Return who the bot is and which scopes the app lacks; nothing before Slack has answered."""
-        return self._report
+        """Return who the bot is and which scopes the app lacks, or why Slack has not answered yet."""
+        self._reported = True
+        return [*self._report, *([self._trouble] if self._trouble else [])]
 
     def examine(self, about: Examination) -> AsyncGenerator[Finding, None]:
         """Look at everything; see `bots.slack.examine`."""
@@ -271,19 +274,20 @@ class Slack:
         """Ask Slack, once, whom the bot token belongs to, and which scopes it has."""
         if self._me:
             return self._me
-        answer = await self._patiently(
-            lambda: self._web.client.auth_test(),
-            f"Slack refuses SLACK_BOT_TOKEN ({{}}): {MEND_BOT_TOKEN}.",
-        )
+        token = self._config.slack_bot_token
+        # Over a session of its own: `run`, which closes the other one, may never come.
+        web = Web(self._config.slack_api_url, token.get_secret_value() if token else "")
+        try:
+            answer = await self._patiently(web, web.client.auth_test, "SLACK_BOT_TOKEN", MEND_BOT_TOKEN)
+        finally:
+            await web.close()
         self._report = [identity(str(answer.get("team") or answer["team_id"]), str(answer.get("user") or ""))]
         if given := granted(answer):
             self._report += [each for each in scopes(given) if each.verdict is not Verdict.OK]
             self._capabilities.scopes = given
-            if missing := SCOPES.keys() - OPTIONAL - given:
-                log.warning(
-                    "Slack: the app lacks the scopes %s; add them under OAuth & Permissions and reinstall it",
-                    sorted(missing),
-                )
+            for each in self._report if self._reported else ():
+                if each.verdict is Verdict.BAD:
+                    log.warning("Slack: %s; %s", each.text, each.mend)
             if SCOPES.keys() & FOR_HISTORY - given:
                 log.info(
                     "Slack: the app can't read channel messages: it misses follow-ups, edits, deletions, and mentions "
@@ -301,23 +305,34 @@ class Slack:
         """Ask Slack for a new Socket Mode address; the SDK itself would retry a refused token forever."""
         token = self._config.slack_app_token
         answer = await self._patiently(
+            self._web,
             lambda: self._web.client.apps_connections_open(app_token=token.get_secret_value() if token else ""),
-            f"Slack refuses SLACK_APP_TOKEN ({{}}): {MEND_APP_TOKEN}.",
+            "SLACK_APP_TOKEN",
+            MEND_APP_TOKEN,
         )
         return str(answer["url"])
 
-    async def _patiently(self, call: Callable[[], Awaitable[AsyncSlackResponse]], refused: str) -> AsyncSlackResponse:
-        """Retry a call for as long as Slack is unreachable. Raises WrongConfig with `refused` if Slack refuses it."""
+    async def _patiently(
+        self, web: Web, call: Callable[[], Awaitable[AsyncSlackResponse]], variable: str, mend: str
+    ) -> AsyncSlackResponse:
+        """Retry a call for as long as Slack is unreachable. Raises WrongConfig if Slack refuses the token in
+        `variable`, with its `mend`, or if there is no API at the address."""
 
-        def failed(error: Exception, attempt: int) -> None:
-            if attempt == 1:
-                log.warning("Slack can't be reached (%s); retrying until it answers", error)
+        def waits(error: Exception, attempt: int) -> None:
+            if attempt == 1 and isinstance(error, PlatformError):
+                self._trouble = failed(error, variable, mend)
+                log.warning("%s; %s. Trying again until it answers", self._trouble.text, self._trouble.mend)
 
         pauses = chain(_RETRY_SECONDS, repeat(_RETRY_SECONDS[-1]))
         try:
-            return await retried(lambda: self._web.call(call()), pauses, failed=failed)
+            answer = await retried(lambda: web.call(call()), pauses, failed=waits)
         except PlatformError as error:
-            raise WrongConfig((refused.format(error),)) from error
+            found = failed(error, variable, mend)
+            raise WrongConfig((f"{found.text}: {found.mend}.",)) from error
+        if self._trouble:
+            self._trouble = None
+            log.warning("Slack answers now")
+        return answer
 
     def _app(
         self, me: Identity, listeners: Listeners, commands: Commands, button_presses: ButtonPresses, menus: SlackMenus

@@ -12,7 +12,7 @@ from bots.adapter import Examination
 from bots.http_port import examine_port
 from bots.slack.api import transport
 from bots.slack.api.client import Web
-from bots.slack.api.errors import code_of
+from bots.slack.api.errors import NoApi, code_of
 from bots.slack.config import SlackConfig
 from bots.slack.manifest import FOR_AGENTS, FOR_HISTORY, OPTIONAL, SCOPES
 from core.domain.errors import PlatformError, SlowDown, Unreachable
@@ -61,7 +61,7 @@ async def _examined(config: SlackConfig, about: Examination, web: Web) -> AsyncG
         me = await call(web.call(web.client.auth_test()))
     except PlatformError as error:
         yield failed(error, "SLACK_BOT_TOKEN", MEND_BOT_TOKEN)
-        if isinstance(error, Unreachable):
+        if isinstance(error, Unreachable | NoApi):
             return
         me = None
     if me is not None:
@@ -151,6 +151,10 @@ def failed(error: PlatformError, variable: str, mend: str) -> Finding:
         return note(NAME, f"Slack asks for a pause of {error.retry_after:.0f} s", "try again later")
     if isinstance(error, Unreachable):
         return bad(NAME, f"Slack can't be reached ({error})", _MEND_ADDRESS)
+    if isinstance(error, NoApi):
+        return bad(
+            NAME, f"there is no API of Slack's at SLACK_API_URL ({error})", f"it ends with /api/; {_MEND_ADDRESS}"
+        )
     return bad(NAME, f"Slack refuses {variable} ({error})", mend)
 
 

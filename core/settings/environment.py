@@ -15,7 +15,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, ValidationError, creat
 from core.domain.errors import NebulaBotError
 from core.finding import Finding
 from core.settings.env_file import EnvFile, read_env_file
-from core.settings.names import SECRETS, Known, doubts, misspelt
+from core.settings.names import SECRETS, Known, doubts, meant, misspelt
 
 
 class WrongConfig(NebulaBotError):
@@ -111,8 +111,7 @@ def examined(
     in_file = file.values or {}
     around = {name.upper(): value.strip() for name, value in os.environ.items()}
     texts = {name: value for name, value in {**in_file, **around}.items() if value}
-    shapes = [(shape, name) for each in sections for name, shape in each.shapes.items()]
-    known = Known(frozenset(variables(sections)), shapes)
+    known = _known(sections)
     everything = create_model("Everything", __base__=tuple(sections))
     values = {field: text for field, names in _names(everything) if (text := _first(texts, names))}
     wrong = dict(_wrong(everything, values))
@@ -121,7 +120,9 @@ def examined(
     problems += [f"{name}: {why}." for name, why in sorted(odd.items()) if name.lower() not in wrong]
     problems += misspelt(in_file, known, texts.keys())
     if not file.found or file.values is not None:
-        problems += incomplete(texts.keys())
+        problems += incomplete(texts.keys() | meant(in_file, known, texts.keys()))
+    # What can't be right is not tried: whoever gets it would refuse it, for another reason.
+    wrong.update((field, odd[name]) for field, names in _names(everything) for name in names if name in odd)
     whole = everything(**{field: text for field, text in values.items() if field not in wrong})
     found = {name: getattr(whole, name) for name in everything.model_fields}
     unsure = (*file.doubts, *doubts(around, known, texts.keys()))
@@ -131,6 +132,17 @@ def examined(
 def variables(sections: Iterable[type[Section]]) -> set[str]:
     """The names of all variables that these sections read; a few fields have several."""
     return {name for section in sections for _, names in _names(section) for name in names}
+
+
+def misplaced(sections: Iterable[type[Section]], name: str, text: str) -> str:
+    """Why this can't be the secret that belongs in this variable, such as one of another kind; "" if it may be."""
+    return _odd(name, text, _known(sections)) if text else ""
+
+
+def _known(sections: Iterable[type[Section]]) -> Known:
+    sections = tuple(sections)
+    shapes = [(shape, name) for each in sections for name, shape in each.shapes.items()]
+    return Known(frozenset(variables(sections)), shapes)
 
 
 def _names(section: type[BaseModel]) -> Iterator[tuple[str, tuple[str, ...]]]:

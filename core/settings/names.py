@@ -47,6 +47,11 @@ def misspelt(in_file: Mapping[str, str], known: Known, given: Set[str]) -> list[
     return [f"{each.sentence('.env')}; {each.hint}" for each in _strangers(in_file, known, given)]
 
 
+def meant(in_file: Mapping[str, str], known: Known, given: Set[str]) -> set[str]:
+    """The variables that misspelt names in .env probably stand for."""
+    return {each.meant for each in _strangers(in_file, known, given) if each.meant}
+
+
 def doubts(around: Mapping[str, str], known: Known, given: Set[str]) -> Iterator[Finding]:
     """What is strange in the environment, which may be meant for other programs."""
     for each in _strangers(around, known, given):

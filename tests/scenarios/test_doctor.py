@@ -3,10 +3,12 @@
 import asyncio
 import json
 import re
+from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis import Redis as BlockingRedis
@@ -22,7 +24,7 @@ from bots.sandbox.slack.server import SlackServer
 from bots.slack.manifest import SCOPES
 from core.finding import Finding, Verdict
 from tests.ports import free_port
-from tests.scenarios.program import run, started
+from tests.scenarios.program import PROGRAM, environment, run, started
 
 KEY = "ak_secretkey"
 ALMOST = EVERYONE_PERMISSIONS & ~Permission.ATTACH_FILES
@@ -111,6 +113,10 @@ async def test_a_good_set_up_is_well(clinic: Clinic) -> None:
         ({"more": "nonsense here\n"}, "configuration", "Line 12 of", "write NAME=value"),
         ({"mode": 0o644}, ".env", "mode 644", "chmod 600"),
         ({"SLACK_APP_TOKEN": None}, "configuration", "SLACK_APP_TOKEN is missing", "xapp-"),
+        ({"DISCORD_TOKEN": "xoxb-1-2"}, "configuration", "DISCORD_TOKEN: it looks like what", "correct it"),
+        ({"SLACK_BOT_TOKEN": "ak_other"}, "configuration", "SLACK_BOT_TOKEN: it looks like what", "correct it"),
+        ({"NEBULA_API_KEY": "xapp-1-A"}, "configuration", "NEBULA_API_KEY: it looks like what", "correct it"),
+        ({"NEBULA_API_KEY": None}, "configuration", "NEBULA_API_KEY is missing", "create a key"),
         # Redis
         ({"REDIS_URL": "redis://127.0.0.1:1/0"}, "Redis", "Can't reach Redis at 127.0.0.1:1", "REDIS_URL"),
         ({"REDIS_URL": "redis://user:se#cret@host:port"}, "Redis", "REDIS_URL is invalid", ""),
@@ -135,12 +141,12 @@ async def test_a_good_set_up_is_well(clinic: Clinic) -> None:
 async def test_what_is_broken_is_named_with_its_mend(
     clinic: Clinic, changes: dict[str, object], name: str, text: str, mend: str
 ) -> None:
-    """Alone: everything else is well, or only follows from it. The status is 1."""
+    """Alone: everything else is well, and what only follows from it is not said. The status is 1."""
     clinic.write(**changes)  # type: ignore[arg-type]
     status, found, said = await clinic.examine()
     assert status == 1
     assert any(each.name == name and text in each.text and mend in each.mend for each in wrong(found)), said
-    assert {each.name for each in wrong(found)} == {name}, said
+    assert [each.name for each in wrong(found)] == [name], said
     for secret in (KEY, clinic.slack.bot_token, clinic.slack.app_token, clinic.discord.token, "se#cret"):
         assert secret not in said
 
@@ -187,6 +193,7 @@ async def test_an_env_file_that_can_not_be_read_is_named(clinic: Clinic, content
     assert status == 1
     assert any(str(path) in each.text for each in wrong(found)), said
     assert not any(each.name == ".env" and each.verdict is Verdict.OK for each in found)
+    assert len(wrong(found)) == 1, said
     status, _, err = await run(clinic.folder, "run")
     assert status == 2
     assert str(path) in err
@@ -198,9 +205,31 @@ async def test_a_path_that_is_wrong_is_named(clinic: Clinic) -> None:
     clinic.write(NEBULA_BASE_URL=clinic.nebula.base_url.removesuffix("/v1"))
     _, found, _ = await clinic.examine()
     assert "NEBULA_BASE_URL lacks the /v1" in wrong(found)[0].text
+    assert len(wrong(found)) == 1
     clinic.write(NEBULA_BASE_URL=f"{clinic.nebula.base_url}/v1")
     _, found, _ = await clinic.examine()
     assert "NEBULA_BASE_URL has /v1 twice" in wrong(found)[0].text
+    assert len(wrong(found)) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("DISCORD_TOKEN", "xoxb-1-2"), ("SLACK_BOT_TOKEN", "ak_other"), ("SLACK_APP_TOKEN", "xoxb-1-2")],
+)
+async def test_a_token_of_another_kind_is_sent_to_nobody(clinic: Clinic, name: str, value: str) -> None:
+    """Neither by the doctor nor by a start: it is a secret of another place."""
+    changes: dict[str, Any] = {name: value}
+    clinic.write(**changes)
+    await clinic.examine()
+    status, _, err = await run(clinic.folder, "run")
+    assert status == 2
+    assert f"{name}: it " in err
+    asked = {
+        "DISCORD_TOKEN": clinic.discord.calls,
+        "SLACK_BOT_TOKEN": clinic.slack.calls,
+        "SLACK_APP_TOKEN": [each for each in clinic.slack.calls if each.method == "apps.connections.open"],
+    }
+    assert not asked[name]
 
 
 @pytest.mark.parametrize(
@@ -316,6 +345,7 @@ async def test_where_there_is_no_env_file_it_is_looked_for(clinic: Clinic) -> No
     assert f"there is no {inner / '.env'}" in out
     assert f"there is a {clinic.folder / '.env'}: start the bot in its folder" in out
     assert "no platform has tokens" in out
+    assert out.endswith("\n1 thing is wrong.\n")
 
 
 async def test_a_doubtful_name_in_the_environment_is_named(clinic: Clinic) -> None:
@@ -417,3 +447,17 @@ async def test_a_port_that_others_use_is_named(clinic: Clinic) -> None:
     status, found, _ = await clinic.examine()
     assert status == 1
     assert {each.text.split()[0] for each in wrong(found)} == {"HEALTH_PORT", "SLACK_PORT"}
+
+
+async def test_without_any_settings_the_set_up_is_named(tmp_path: Path) -> None:
+    """By the doctor, with a mend for each line that needs one, and by a start that nobody is there to talk to."""
+    _, out, _ = await run(tmp_path, "doctor", "--json")
+    found = {each["name"]: each for each in json.loads(out) if each["name"] in (".env", "configuration")}
+    assert "nebula-bot setup" in found[".env"]["mend"]
+    assert "nebula-bot setup" in found["configuration"]["mend"]
+    process = await asyncio.create_subprocess_exec(
+        *(*PROGRAM, "run"), cwd=tmp_path, env=environment(tmp_path, {}), stdin=DEVNULL, stderr=PIPE
+    )
+    _, err = await process.communicate()
+    assert process.returncode == 2
+    assert b"nebula-bot setup" in err

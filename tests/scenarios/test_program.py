@@ -21,7 +21,7 @@ from bots.sandbox.slack import limits as slack_limits
 from bots.sandbox.slack.server import SlackServer
 from tests.bounds import HANG_SECONDS
 from tests.ports import free_port
-from tests.scenarios.program import run, started
+from tests.scenarios.program import PROGRAM, environment, run, started
 
 
 @dataclass
@@ -178,6 +178,29 @@ async def test_refused_token_is_named(world: ProgramServers, tmp_path: Path, whi
     assert f"refuses {which}" in err
     assert settings[which] not in err
     assert "Traceback" not in err
+    assert "Unclosed" not in err
+
+
+@pytest.mark.parametrize(
+    ("variable", "cut", "said"),
+    [
+        ("SLACK_API_URL", "api/", "there is no API of Slack's at SLACK_API_URL"),
+        ("DISCORD_API_URL", "/v10", "at DISCORD_API_URL"),
+    ],
+)
+async def test_a_wrong_address_of_a_platform_is_named(
+    world: ProgramServers, tmp_path: Path, variable: str, cut: str, said: str
+) -> None:
+    """The token is not to blame where what answers has never heard of it."""
+    settings = {**world.settings, variable: world.settings[variable].removesuffix(cut)}
+    status, _, err = await run(tmp_path, "run", **settings)
+    assert status == 2
+    assert said in err
+    assert "TOKEN" not in err
+    _, out, _ = await run(tmp_path, "doctor", **settings)
+    assert said in out
+    assert out.count(variable) <= 2
+    assert "refuses" not in out
 
 
 @pytest.mark.parametrize(
@@ -223,6 +246,48 @@ async def test_a_start_says_in_one_block_what_it_found(world: ProgramServers, tm
     assert "✓ Discord: Nebula#0000, in 1 server" in found
     assert "✗ Discord: anybody may add this bot" in found
     assert f"✓ health: http://127.0.0.1:{port}/readyz" in found
+
+
+@pytest.mark.parametrize(("variable", "path"), [("SLACK_API_URL", "/api/"), ("DISCORD_API_URL", "/api/v10")])
+async def test_a_platform_that_can_not_be_reached_is_told_once(
+    world: ProgramServers, tmp_path: Path, variable: str, path: str
+) -> None:
+    """With where to look, and again in the block of what the start found."""
+    settings = {**world.settings, variable: f"http://127.0.0.1:1{path}"}
+    async with started(tmp_path, "run", **settings) as process:
+        log = await logged(process, "what this start found", f"✗ {variable.split('_')[0].title()}")
+    before, _, block = log.partition("what this start found")
+    assert before.count(variable) == 1
+    assert variable in block
+    assert "HTTPS_PROXY" in block
+    assert "is not connected yet" not in block
+
+
+COMMANDS = [("doctor",), ("doctor", "--json"), ("manifest", "slack"), ("service",), ("health",), ("setup",)]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize("kind", ["left", "full"])
+def test_an_output_that_takes_nothing_ends_the_command(tmp_path: Path, command: tuple[str, ...], kind: str) -> None:
+    """Whoever reads it may leave, without a word; of a full disk there is one line. The status is 1."""
+    ours, theirs = os.pipe()
+    os.close(ours)
+    full = os.open("/dev/full", os.O_WRONLY)
+    process = subprocess.run(
+        [*PROGRAM, *command],
+        cwd=tmp_path,
+        env=environment(tmp_path, {}),
+        stdin=subprocess.DEVNULL,
+        stdout=theirs if kind == "left" else full,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    os.close(theirs)
+    os.close(full)
+    assert process.returncode == 1
+    assert process.stderr == (
+        "" if kind == "left" else "nebula-bot: the output can't be written (No space left on device).\n"
+    )
 
 
 async def test_people_learn_of_a_wrong_address_from_a_sentence_that_helps(

@@ -147,6 +147,10 @@ async def test_discords_steps_have_their_reasons(lab: Lab, tmp_path: Path) -> No
         ((KEY, "", "y", "xoxb-sandbox-bot"), "xapp-wrong", "Slack refuses SLACK_APP_TOKEN (invalid_auth)"),
         ((KEY, "", "n", "y"), "no.such.token", "Discord refuses DISCORD_TOKEN"),
         ((KEY, "", "n", "y"), "tökén", "copy it anew"),
+        ((), "xapp-1-A", "it looks like what belongs in SLACK_APP_TOKEN"),
+        ((KEY, "", "y"), "ak_other", "it looks like what belongs in NEBULA_API_KEY"),
+        ((KEY, "", "n", "y"), "xoxb-1-2", "it looks like what belongs in SLACK_BOT_TOKEN"),
+        ((KEY, "", "n", "y"), "two words", "it contains quotation marks, a space"),
         ((KEY, "", "n", "n"), "general", "general is not an id"),
         ((KEY, "", "n", "n", ""), "many", "it must be a whole number"),
     ],
@@ -247,6 +251,48 @@ async def test_the_example_is_filled_in(lab: Lab, tmp_path: Path) -> None:
     for before, after in changed.items():
         example = example.replace(before, after)
     assert (tmp_path / ".env").read_text() == example
+
+
+@pytest.mark.parametrize("platform", ["", "DISCORD_TOKEN", "SLACK_BOT_TOKEN"])
+async def test_enter_keeps_what_is_there(lab: Lab, tmp_path: Path, platform: str) -> None:
+    """All of it: a platform that is not served is not suggested to whoever has been through the set-up before."""
+    tokens = {
+        "": "",
+        "DISCORD_TOKEN": f"DISCORD_TOKEN={lab.discord.token}\n",
+        "SLACK_BOT_TOKEN": f"SLACK_BOT_TOKEN={lab.slack.bot_token}\nSLACK_APP_TOKEN={lab.slack.app_token}\n",
+    }
+    (tmp_path / ".env").write_text(f"NEBULA_API_KEY={KEY}\n{tokens[platform]}")
+    status, out, err = await run(tmp_path, "setup", said=lines(*[""] * 9), **lab.addresses)
+    assert (status, err) == (0, "")
+    assert ("Serve Slack? [Y/n]" in out) is (platform == "SLACK_BOT_TOKEN")
+    assert ("Serve Discord? [Y/n]" in out) is (platform == "DISCORD_TOKEN")
+    assert "Nothing has changed" in out
+
+
+async def test_a_second_platform_is_not_suggested(lab: Lab, tmp_path: Path) -> None:
+    """From nothing, the first one is; Enter then leaves the other one out."""
+    said = lines(KEY, "", "", lab.slack.bot_token, lab.slack.app_token, "", "", "", "", "y")
+    status, out, _ = await run(tmp_path, "setup", said=said, **lab.addresses)
+    assert status == 0
+    assert "Serve Slack? [Y/n]" in out
+    assert "Serve Discord? [y/N]" in out
+    assert "DISCORD_TOKEN" not in variables(tmp_path)
+
+
+@pytest.mark.parametrize("served", [(), ("Slack",), ("Discord",)])
+async def test_the_last_words_follow_the_answers(lab: Lab, tmp_path: Path, served: tuple[str, ...]) -> None:
+    """They name the platforms that are served; without any, what a start does then. There is no Makefile here."""
+    slack = ("y", lab.slack.bot_token, lab.slack.app_token) if "Slack" in served else ("n",)
+    discord = ("y", lab.discord.token) if "Discord" in served else ("n",)
+    said = lines(KEY, "", *slack, *discord, "", "", "", "y")
+    status, out, _ = await run(tmp_path, "setup", said=said, **lab.addresses)
+    last = out.partition("is written, and only you can read it.")[2]
+    assert status == 0
+    assert "nebula-bot run" in last
+    assert "make run" not in last
+    assert ("in Slack, `/invite @nebula`" in last) is ("Slack" in served)
+    assert ("in Discord, a mention" in last) is ("Discord" in served)
+    assert ("opens the sandbox" in last and "as a service it ends" in last) is (not served)
 
 
 @pytest.mark.parametrize(("last", "status"), [(("n",), 1), ((), 2)], ids=["refused", "ended"])

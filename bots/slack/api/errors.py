@@ -16,6 +16,10 @@ class Unclear(Unreachable):
     """Slack refuses a call with a code that is not in the table. It may pass, so the call is repeated a few times."""
 
 
+class NoApi(Rejected):
+    """What answers is not Slack's API: it refuses without a code of Slack's, as a wrong address does."""
+
+
 # These refuse the same call everywhere, until somebody changes the app, its token or the workspace.
 _LASTING = frozenset(
     {
@@ -116,7 +120,7 @@ def refusal(code: str, status: int, headers: Mapping[str, str], detail: str) -> 
     if status >= 500 or (not code and status < 400):
         return Unreachable(detail)
     if meaning is None:
-        return Unclear(detail) if code else Rejected(detail)
+        return Unclear(detail) if code else NoApi(detail)
     return meaning(detail)
 
 

@@ -811,7 +811,7 @@ class TestConnection:
     async def test_a_first_handshake_that_fails_is_tried_again(
         self, redis_client: Redis, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """Discord is unreachable when the bot starts: it waits, logs that once per attempt, and connects."""
+        """Discord is unreachable when the bot starts: it waits, logs that once, with where to look, and connects."""
         monkeypatch.setattr("discord.backoff.ExponentialBackoff.delay", lambda _: 0.01)
         monkeypatch.setattr("bots.discord.app.RETRY_SECONDS", 0.01)
 
@@ -820,9 +820,11 @@ class TestConnection:
 
         async with room(redis_client, before=away) as here:
             await here.answered("ann", GENERAL, "@nebula hello", "Hi.")
-        told = [record.getMessage() for record in caplog.records if "trying again" in record.getMessage()]
-        assert len(told) == 2
-        assert all("HTTP 503" in text for text in told)
+        told = [record.getMessage() for record in caplog.records if "Discord" in record.getMessage()]
+        lost = [text for text in told if "HTTP 503" in text]
+        assert len(lost) == 1
+        assert "DISCORD_API_URL" in lost[0]
+        assert told.count("Discord answers now") == 1
 
     async def test_a_failed_handshake_is_logged_as_one_sentence(
         self, redis_client: Redis, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

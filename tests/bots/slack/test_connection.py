@@ -83,7 +83,10 @@ async def test_the_bot_waits_for_an_unreachable_slack(method: str, caplog: pytes
         slack.faults.add(method, faults.server_error())
         async with running(settings(slack).slack) as platform:
             await platform.ready.wait()
-        assert [record for record in caplog.messages if "can't be reached" in record]
+        away = [line for line in caplog.messages if "can't be reached" in line]
+        assert len(away) == 1
+        assert "SLACK_API_URL" in away[0]
+        assert caplog.messages.count("Slack answers now") == 1
         assert len([call for call in slack.calls if call.method == method]) == 2
 
 
@@ -97,8 +100,8 @@ async def test_stopping_while_slack_is_unreachable(caplog: pytest.LogCaptureFixt
         assert not platform.ready.is_set()
 
 
-async def test_missing_scopes_are_named(caplog: pytest.LogCaptureFixture) -> None:
-    """Every response from Slack lists the app's scopes; the bot names missing ones at the start."""
+async def test_a_missing_scope_is_named_before_another_refusal(caplog: pytest.LogCaptureFixture) -> None:
+    """Every response from Slack lists the app's scopes; the report has the missing ones, the log no second line."""
 
     async def answer(request: web.Request) -> web.Response:
         if request.path.endswith("auth.test"):
@@ -112,9 +115,27 @@ async def test_missing_scopes_are_named(caplog: pytest.LogCaptureFixture) -> Non
     async with TestServer(app) as server:
         url = str(server.make_url("/api/"))
         values: dict[str, Any] = {"slack_bot_token": "xoxb-1", "slack_app_token": "xapp-1", "slack_api_url": url}
+        platform = Slack(SlackConfig(**values))
         with pytest.raises(WrongConfig, match=r"Slack refuses SLACK_APP_TOKEN \(missing_scope: connections:write\)"):
-            await Slack(SlackConfig(**values)).run(_Nobody())
-    assert "lacks the scopes ['reactions:write']" in caplog.text
+            await platform.run(_Nobody())
+    assert [each.text for each in platform.report(Examination())[1:]] == [
+        f"the app lacks scopes: reactions:write ({SCOPES['reactions:write'].why})"
+    ]
+    assert "lacks" not in caplog.text
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_missing_scopes_are_told_once(late: bool, caplog: pytest.LogCaptureFixture) -> None:
+    """By the report of the start; only where that came before Slack had answered, by a line of their own."""
+    async with SlackServer(scopes=frozenset(SCOPES) - {"reactions:write"}) as slack:
+        platform = Slack(settings(slack).slack)
+        told = platform.report(Examination()) if late else ()
+        await platform.sign_in()
+        told = told if late else platform.report(Examination())
+    lines = [line for line in caplog.messages if "lacks scopes: reactions:write" in line]
+    found = [each for each in told if "lacks scopes: reactions:write" in each.text]
+    assert len(lines) + len(found) == 1
+    assert bool(lines) is late
 
 
 async def test_what_connecting_has_shown_is_reported() -> None:
