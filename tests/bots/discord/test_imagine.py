@@ -58,7 +58,7 @@ async def test_a_picture_is_a_file_with_its_text_as_alt_text(here: DiscordRoom, 
         reply, file = await drawn(here)
         assert reply.content == f"-# {SHOWN}"
     assert not reply.pings
-    assert list(here.buttons(reply)) == ["Regenerate", *THUMBS]
+    assert list(here.buttons(reply)) == ["Regenerate", *THUMBS, "Undo"]
     [picture] = file.attachments
     assert (picture.name, picture.kind, picture.description) == ("a-red-cat-very-everyone.png", "image/png", PROMPT)
     assert await bytes_of(file) == png(PROMPT)

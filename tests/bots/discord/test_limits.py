@@ -12,7 +12,7 @@ from bots.discord.api.limits import Window
 from bots.sandbox.discord.limits import NO_DISCORD_LIMITS, DiscordLimit, DiscordLimits
 from bots.sandbox.discord.values import DiscordCall
 from core.domain.rates import RateLimit
-from core.turns import assistant
+from core.reply import notices
 from tests.bots.discord.harness import FASTER, GENERAL, QUICK_BOT_LIMITS, DiscordRoom, room
 
 POST_ROUTE = "POST /channels/{channel}/messages"
@@ -160,7 +160,7 @@ def typed(here: DiscordRoom) -> int:
 
 async def test_typing_is_shown_once_per_channel(redis_client: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two questions in one channel cause one typing call."""
-    monkeypatch.setattr(assistant, "STATUS_REPEAT_SECONDS", 0.05)
+    monkeypatch.setattr(notices, "STATUS_REPEAT_SECONDS", 0.05)
     monkeypatch.setattr(rest, "_TYPING_SECONDS", 60.0)
     async with room(redis_client) as here:
         await here.used("max", GENERAL, "set", parameter="replies", value="thread")
@@ -177,7 +177,7 @@ async def test_typing_is_shown_once_per_channel(redis_client: Redis, monkeypatch
 
 async def test_typing_is_shown_only_until_there_is_text(redis_client: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     """After the first word there are no more typing calls."""
-    monkeypatch.setattr(assistant, "STATUS_REPEAT_SECONDS", 0.05)
+    monkeypatch.setattr(notices, "STATUS_REPEAT_SECONDS", 0.05)
     monkeypatch.setattr(rest, "_TYPING_SECONDS", 0.0)
     async with room(redis_client) as here:
         here.nebula.pace = 40

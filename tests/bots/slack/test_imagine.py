@@ -12,7 +12,8 @@ from core.reply.layout import DRAWING, NO_PICTURE, STOPPED
 from core.turns.drawing import NO_MODEL
 from tests.bots.slack.harness import SlackRoom, slack_room
 
-STOP, AGAIN, THUMB = "nebula_reply_stop", "nebula_reply_again", "nebula_rating"
+STOP, AGAIN, UNDO = "nebula_reply_stop", "nebula_reply_again", "nebula_reply_undo"
+THUMB = "nebula_rating"
 PROMPT = "a red cat <!everyone> & *dog*"
 
 
@@ -32,7 +33,7 @@ async def test_a_picture_is_a_file_with_its_text_as_alt_text(redis_url: str, cha
     async with slack_room(redis_url) as room:
         reply, file = await drawn(room, channel, "a red cat & *dog*")
         assert reply.shown == "a red cat & *dog*"
-        assert reply.buttons == (AGAIN, THUMB)
+        assert reply.buttons == (AGAIN, UNDO, THUMB)
         (picture,) = file.files
         assert (picture.name, picture.mimetype, picture.alt) == ("a-red-cat-dog.png", "image/png", "a red cat & *dog*")
         assert picture.data == png("a red cat & *dog*")
