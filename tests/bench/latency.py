@@ -5,11 +5,9 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bots.compose import chat_model, nebula, storage
-from bots.discord.app import Discord
-from bots.run import serving
-from bots.slack.app import Slack
+from bots.compose import nebula
 from tests.bench.floor import floor
+from tests.bench.served import served
 from tests.bench.table import Table, ms, percentile, ratio
 from tests.bench.wire import AskKind, BenchWire, wire
 from tests.configuration import Configuration
@@ -44,15 +42,7 @@ async def measure() -> Table:
 
 
 async def _bot(servers: BenchWire, config: Configuration) -> dict[AskKind, list[float]]:
-    slack, discord = Slack(config.slack), Discord(config.discord)
-    async with (
-        storage(config.core) as store,
-        chat_model(config.core, store.redis) as model,
-        serving(config.core, store.redis, model, [slack, discord]) as bot,
-    ):
-        await slack.ready.wait()
-        await discord.ready.wait()
-        await servers.connected()
+    async with served(servers, config) as bot:
         return {event: await _times(servers, event, bot.runner.idle) for event in EVENT_LABELS}
 
 

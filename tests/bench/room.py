@@ -6,15 +6,12 @@ from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bots.compose import chat_model, storage
-from bots.discord.app import Discord
-from bots.run import serving
 from bots.sandbox.discord.server import DiscordServer
 from bots.sandbox.discord.sessions import Intent
 from bots.sandbox.discord.values import DiscordChannel
 from bots.sandbox.slack.server import SlackServer
-from bots.slack.app import Slack
 from core.domain.options import Context
+from tests.bench.served import served
 from tests.bench.table import Table, ms, percentile
 from tests.bench.wire import BENCH_WAIT_SECONDS, BenchScene, BenchWire, process
 
@@ -73,15 +70,7 @@ async def measure() -> Table:
         for context in (Context.OFF, Context.THREAD):
             with TemporaryDirectory(prefix="nb-") as folder:
                 config = addresses.config(Path(folder), reply_context=context)
-                slack, discord = Slack(config.slack), Discord(config.discord)
-                async with (
-                    storage(config.core) as store,
-                    chat_model(config.core, store.redis) as model,
-                    serving(config.core, store.redis, model, [slack, discord]) as bot,
-                ):
-                    await slack.ready.wait()
-                    await discord.ready.wait()
-                    await servers.connected()
+                async with served(servers, config) as bot:
                     for platform, (kind, question) in product(PLATFORMS, enumerate(QUESTIONS)):
                         case = (platform, context, question)
                         for number in range(kind * rounds, (kind + 1) * rounds):

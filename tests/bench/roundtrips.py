@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bots.compose import Bot, chat_model
-from bots.discord.app import Discord
-from bots.run import serving
-from bots.slack.app import Slack
+from bots.compose import Bot
 from core.store.redis.client import connection
 from core.store.redis.embedded import SOCKET, embedded
+from tests.bench.served import served_from
 from tests.bench.table import Table
 from tests.bench.tap import Tap, Trip, tap
 from tests.bench.wire import AskKind, AskTimes, BenchWire, wire
@@ -34,16 +32,11 @@ async def measure() -> Table:
     with TemporaryDirectory(prefix="nb-") as folder:
         async with wire(channels=LOADING_TURNS + 1) as servers, embedded(Path(folder)) as server:
             config = servers.addresses.config(Path(folder))
-            slack, discord = Slack(config.slack), Discord(config.discord)
             async with (
                 tap(server.data / SOCKET, Path(folder, "tap")) as line,
                 connection(f"unix://{folder}/tap") as redis,
-                chat_model(config.core, redis) as model,
-                serving(config.core, redis, model, [slack, discord]) as bot,
+                served_from(redis, servers, config) as bot,
             ):
-                await slack.ready.wait()
-                await discord.ready.wait()
-                await servers.connected()
                 rows = []
                 for event in AskKind:
                     await servers.answers("ok")

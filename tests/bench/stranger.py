@@ -9,13 +9,11 @@ from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bots.compose import Bot, chat_model, storage
-from bots.discord.app import Discord
-from bots.run import serving
+from bots.compose import Bot
 from bots.sandbox.discord.server import DiscordServer
 from bots.sandbox.slack.server import SlackServer
-from bots.slack.app import Slack
 from core.metrics import REGISTRY
+from tests.bench.served import served
 from tests.bench.table import Table, ms, percentile, ratio
 from tests.bench.wire import BENCH_WAIT_SECONDS, AskKind, BenchScene, BenchWire, process
 from tests.chaos.stranger import OddModel, Stranger
@@ -82,15 +80,7 @@ async def measure() -> Table:
         async with process(StrangerScene, channels) as (pipe, addresses):
             servers = BenchWire(pipe, addresses)
             config = addresses.config(Path(folder))
-            slack, discord = Slack(config.slack), Discord(config.discord)
-            async with (
-                storage(config.core) as store,
-                chat_model(config.core, store.redis) as model,
-                serving(config.core, store.redis, model, [slack, discord]) as bot,
-            ):
-                await slack.ready.wait()
-                await discord.ready.wait()
-                await servers.connected()
+            async with served(servers, config) as bot:
                 without, beside, lost = await _both(servers, bot)
     rows = []
     for event in EVENTS:
