@@ -24,7 +24,7 @@ from bots.sandbox.slack import faults
 from bots.slack.api import transport
 from bots.slack.app import Slack
 from core.domain.chat import ModelInfo
-from core.domain.errors import ModelError, ServerTrouble, WrongAddress
+from core.domain.errors import ModelError, ServerTrouble
 from core.nebula.catalog import BUILT_IN
 from core.nebula.client import Nebula
 from core.nebula.failures import from_response
@@ -241,18 +241,17 @@ async def test_an_outage_at_the_start_is_waited_for_and_told_once(caplog: pytest
 @pytest.mark.usefixtures("quick_looks")
 async def test_not_ready_before_nebula_once_was(here: HealthServers, redis_url: str) -> None:
     """No answer is to be expected, although nobody has asked a question yet."""
-    first, back = FirstLook(), asyncio.Event()
-
-    async def check() -> Sequence[ModelInfo]:
-        if not back.is_set():
-            raise WrongAddress("HTTP 404")
-        return BUILT_IN.models
-
-    async with here.bot(redis_url, more=(health.nebula(lambda: False, lambda: first.refusal),), ready=False):
+    first = FirstLook()
+    async with (
+        NebulaServer() as server,
+        Nebula(api_key="key", base_url=server.base_url, platform_url=server.platform_url) as client,
+        here.bot(redis_url, more=(health.nebula(lambda: False, lambda: first.refusal),), ready=False),
+    ):
         await here.until_ready(503, "nebula: Nebula has not answered yet")
-        looking = asyncio.create_task(first.run(check, "m"))
+        server.catalog_status = 404
+        looking = asyncio.create_task(first.run(client.check, "m"))
         await here.until_ready(503, "nebula: Nebula does not answer at NEBULA_BASE_URL (HTTP 404")
-        back.set()
+        server.catalog_status = 0
         await looking
         await here.until_ready(200, "nebula: ok")
 

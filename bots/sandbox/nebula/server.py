@@ -59,7 +59,7 @@ class NebulaServer:
         self._runner: web.AppRunner | None = None
         self.base_url = self.platform_url = ""
         self.catalog_requests = 0
-        self.refuse_catalog = False  # both lists of models return 503
+        self.catalog_status = 0  # with which both lists of models are refused; 0: they are not
         self.whole: Hold | None = None  # holds answers that are not streamed
         # refuses requests in its own words: returns a response, or None to answer
         self.refuse: Callable[[Received], web.Response | None] = lambda received: None
@@ -267,7 +267,7 @@ class NebulaServer:
         return _error(401, "Authentication Error, Invalid proxy server token passed.", "auth_error")
 
     def _no_list(self, request: web.Request) -> web.Response | None:
-        return web.Response(status=503) if self.refuse_catalog else self._locked(request)
+        return web.Response(status=self.catalog_status) if self.catalog_status else self._locked(request)
 
     async def _served_models(self, request: web.Request) -> web.Response:
         self.catalog_requests += 1

@@ -169,7 +169,7 @@ async def test_without_a_list_of_models_it_says_so(redis_client: Redis) -> None:
     """Nebula's list is out of reach."""
 
     def before(stage: DiscordRoom) -> None:
-        stage.nebula.refuse_catalog = True
+        stage.nebula.catalog_status = 503
 
     async with room(redis_client, before=before) as here:
         shown = await here.slash("ann", GENERAL, "imagine", text="a cat")

@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 
+from bots.discord.inbound.menus import UNKNOWN
 from bots.discord.outbound.interaction_responses import IN_FILE, NOT_SHARED, SHARED_FILE
 from bots.sandbox.discord.interactions import MODAL_SUBMIT, Interaction
 from bots.sandbox.discord.limits import DISCORD_LIMITS
@@ -256,11 +257,16 @@ class TestAsk:
         target = {"id": message.id, "author": {"id": "1"}, "content": "x"}
         data = {"id": "1", "name": "Translate", "type": 3, "target_id": message.id}
         odd: list[dict[str, Any]] = [{"resolved": {"messages": {message.id: target}}}, {"resolved": {}}, {}]
+        texts: list[str] = []
         send = partial(blind.discord.interactions.send, 2, blind.people["ann"], blind.place(GENERAL), "Translate")
         for each in odd:
             shown = send(data | each)
             await blind.until(partial(getattr, shown, "original"))
             assert shown.ephemeral
+            assert shown.original
+            texts.append(shown.original.content)
+        assert UNKNOWN in texts[0]
+        assert all(texts)
 
     async def test_another_process_goes_on(self, redis_client: Redis) -> None:
         """A process that ends between question and answer: what was chosen is stored until the answer is there."""

@@ -109,7 +109,7 @@ class TestPrivate:
 
     @pytest.mark.parametrize("finish", ["stop", "length"])
     async def test_a_private_answer_has_stop_and_then_thumbs(self, here: DiscordRoom, finish: str) -> None:
-        """Buttons that could not work afterwards are not offered."""
+        """While it grows, it has Stop; then Share, the thumbs and Undo."""
         here.nebula.pace = 20
         here.nebula.answer_next("word " * 20 + "end", finish=finish)
         shown = await asked(here)

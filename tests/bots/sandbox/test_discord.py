@@ -1052,7 +1052,7 @@ async def test_an_app_that_a_person_brings_along(stage: Stage, place: str) -> No
         [interaction] = bot.got
         assert interaction.is_user_integration()
         assert not interaction.is_guild_integration()
-        assert interaction.context.private_channel is (place == "group") or not interaction.context.private_channel
+        assert bool(interaction.context.private_channel) is (place == "group")
         assert bot.refused == [40094]
         assert {bool(each.ephemeral_for) for each in shown.followups} == {place == "closed guild"}
         assert [guild.id for guild in bot.guilds] == [int(stage.guild.id)]

@@ -185,7 +185,7 @@ def test_each_scope_and_event_is_explained(capsys: pytest.CaptureFixture[str]) -
     text = capsys.readouterr().out
     rights = {**SCOPES, **EVENTS}
     named_there = re.findall(r"^  (\S+)", text, re.MULTILINE)
-    assert set(re.findall(r"^  (\S+)", text, re.MULTILINE)) == rights.keys() - FOR_HISTORY
+    assert set(named_there) == rights.keys() - FOR_HISTORY
     assert len(named_there) == len(set(named_there))
     for name in named_there:
         assert rights[name].why in text

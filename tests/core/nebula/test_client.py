@@ -863,6 +863,6 @@ async def test_an_old_catalog_is_served_when_the_server_fails(server: NebulaServ
     """The last live list is better than the built-in one."""
     async with client(server, catalog_seconds=0.0) as model:
         before = await model.catalog()
-        server.refuse_catalog = True
+        server.catalog_status = 503
         assert await model.catalog() == before
         assert server.catalog_requests > 1
