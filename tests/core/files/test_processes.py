@@ -79,7 +79,7 @@ def test_memory_is_bounded() -> None:
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="there is no /proc")
 async def test_a_process_knows_nothing_of_ours() -> None:
     """Its environment is empty, and of our files it has none open."""
-    task = asyncio.create_task(FileReader(FileLimits(seconds=HANG_SECONDS)).read("a.html", SLOW))
+    task = asyncio.create_task(FileReader(FileLimits(seconds=HANG_SECONDS, cpu=1)).read("a.html", SLOW))
     [process] = await begun()
     environment, files = await asyncio.to_thread(seen, process)
     assert environment == b""
