@@ -2,7 +2,7 @@
 
 A process per test worker loads the modules, and forks whenever the program is to run. The fork takes the folder, the
 environment, the arguments, and the standard input, output and error that a new process would get, and then does what
-`python -m bots` does. The tests in which the start itself matters use `run` of tests/scenarios/program.py.
+`python -m bots` does. Tests of the start itself, and of a program that stays, use tests/scenarios/program.py.
 """
 
 import asyncio
@@ -157,4 +157,5 @@ def _become(files: Sequence[int], folder: str, arguments: Sequence[str], environ
 
 
 if __name__ == "__main__":
-    _serve(socket.socket(fileno=int(sys.argv[1])))
+    with suppress(KeyboardInterrupt):
+        _serve(socket.socket(fileno=int(sys.argv[1])))
