@@ -30,7 +30,9 @@ PERMISSIONS: Mapping[str, DiscordRight] = {
         "reply to the question, read the thread around it, and find what was asked while the bot was away",
         "answers are no replies, nothing around a question is read, and questions are missed",
     ),
-    "add_reactions": DiscordRight("Add Reactions", "mark a question that waits", "a question that waits has no eyes"),
+    "add_reactions": DiscordRight(
+        "Add Reactions", "mark a question that waits, and a bot's that is not answered", "neither has a sign"
+    ),
     "attach_files": DiscordRight(
         "Attach Files",
         "attach pictures, and answers that are too long for messages",

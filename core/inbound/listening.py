@@ -14,18 +14,18 @@ from core.domain.options import Listen
 
 T = TypeVar("T")
 
-# Prefixes of other bots' commands: `!play a song`, `m!play a song`, `t!rank`; with other signs a word, as in `.np`, or
-# one with something behind it, as in `-play a song`: not so `.env is lost`.
+# Prefixes of other bots' commands: `!play a song`, `?rank`, `m!play a song`; with other signs the single word, as in
+# `.np`, or a few more behind it where that is no sentence: `-play a song`, and not `.env is lost`.
 _SENTENCE = r"(?!\S+[ \t]+(?:is|are|was|were|has|have|does|do|can|in|on|of|and|or|not|with|file|files)\b)"
 _OTHERS_COMMAND = re.compile(
-    r"(?:[a-z]{1,3})?[!?]{1,2}[ \t]*[A-Za-z].*|[./;$%&>~=+-][a-z][\w-]*|"
-    rf"[./$~=+;%&-]{_SENTENCE}[a-z][a-z-]{{1,20}}[ \t]+\S.*",
+    r"!{1,2}[ \t]*[A-Za-z].*|\?{1,2}[A-Za-z].*|[a-z]{1,2}![a-z].*|[./;$%&>~=+-][a-z][\w-]*|"
+    rf"[.-]{_SENTENCE}[a-z][a-z-]{{1,20}}[ \t]+[^?',\n]{{1,60}}",
     re.DOTALL,
 )
 # What may stand before the name of the person to whom a message speaks: a greeting or thanks.
 GREETING = (
-    r"(?:hey|hi|hello|hallo|yo|ok|okay|thanks|thank you|thx|ty|cheers|sorry|cc|fyi|ping|danke|merci|gracias|hola|salut"
-    r"|ciao|dear|and|no|yes|yep|nope|agreed|agree|good morning|morning|welcome|congrats)"
+    r"(?:hey|hi|hello|hallo|yo|thanks|thank you|thx|ty|cheers|sorry|cc|fyi|ping|danke|merci|gracias|hola|salut|ciao"
+    r"|dear|good morning|morning|welcome|congrats|there|all)"
 )
 
 
@@ -33,9 +33,9 @@ GREETING = (
 class Remark:
     """A message that does not address the bot, as an adapter sees it, with the platform's own markup.
 
-    `files`: it has some. `to_other`: it begins with a mention of somebody else (a person, a group, another bot), or
-    replies to their message. `by_program`: a bot or an app wrote it. `written`: somebody wrote it, as opposed to the
-    platform's own notices (joins, pins, new names).
+    `files`: it has some. `to_other`: it begins with a mention of somebody else (a person, a group, another bot), maybe
+    behind a greeting, or replies to their message. `by_program`: a bot or an app wrote it. `written`: somebody wrote
+    it, as opposed to the platform's own notices (joins, pins, new names).
     """
 
     text: str

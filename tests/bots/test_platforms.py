@@ -74,20 +74,10 @@ def test_every_problem_at_once(tmp_path: Path) -> None:
     assert "NEBULA_API_KEY is missing" in found
 
 
-@pytest.mark.parametrize(
-    ("line", "hint"),
-    [
-        ("SLACK_TOKEN=xoxb-1", "did you mean SLACK_BOT_TOKEN?"),
-        ("NEBULA_KEY=ak_1", "did you mean NEBULA_API_KEY?"),
-        ("DISCORD_BOT_TOKEN=x", "did you mean DISCORD_TOKEN?"),
-        ("DISCORD=x", "is not a setting"),
-        ("SLACK_APP=x", "is not a setting"),
-    ],
-)
-def test_a_name_that_begins_like_a_token_is_a_setting_or_a_mistake(tmp_path: Path, line: str, hint: str) -> None:
-    """Otherwise the bot would not go live, and nobody would know why. Names of others are nobody's business."""
-    found = problems(tmp_path, f"{line}\nPOSTGRES_PASSWORD=x\nREDIS_PASSWORD=x\n")
-    assert hint in found
+def test_names_of_others_are_nobodys_business(tmp_path: Path) -> None:
+    """They may stand in the same file."""
+    found = problems(tmp_path, "SLACK_TOKEN=xoxb-1\nPOSTGRES_PASSWORD=x\nREDIS_PASSWORD=x\n")
+    assert "did you mean SLACK_BOT_TOKEN?" in found
     assert "PASSWORD" not in found
 
 
@@ -223,6 +213,11 @@ def test_the_second_name_of_the_key_counts_where_the_first_is_empty(
 @pytest.mark.parametrize(
     ("line", "said"),
     [
+        ("SLACK_TOKEN=xoxb-verysecret", "did you mean SLACK_BOT_TOKEN?"),
+        ("NEBULA_KEY=ak_verysecret", "did you mean NEBULA_API_KEY?"),
+        ("DISCORD_BOT_TOKEN=x", "did you mean DISCORD_TOKEN?"),
+        ("DISCORD=x", "is not a setting"),
+        ("SLACK_APP=x", "is not a setting"),
         ("BOT=xoxb-verysecret", "did you mean SLACK_BOT_TOKEN?"),
         ("APP=xapp-verysecret", "did you mean SLACK_APP_TOKEN?"),
         ("OPENAI_API_KEY=ak_verysecret", "did you mean NEBULA_API_KEY?"),

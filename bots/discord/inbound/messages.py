@@ -16,9 +16,10 @@ from core.inbound.listening import GREETING, Remark
 from core.text import one_line
 
 _QUESTIONS = (discord.MessageType.default, discord.MessageType.reply)
-# A mention of somebody at the beginning, behind marks, emoji, numbers, channels and greetings alone.
+# A mention of somebody at the beginning, behind marks, emoji, channels and greetings alone; what begins a quotation, a
+# list or a bracket may be about them.
 _TO_OTHER = re.compile(
-    rf"(?:\d{{1,3}}[.)]|<#\d{{1,20}}+>|{GREETING}\b|[^\w<@]|<a?:\w{{1,40}}+:\d{{1,20}}+>)*+(?:<@[!&]?\d|@everyone\b|@here\b)",
+    rf"(?:<#\d{{1,20}}+>|{GREETING}\b|[^\w<@>(\"'“„«-]|<a?:\w{{1,40}}+:\d{{1,20}}+>)*+(?:<@[!&]?\d|@everyone\b|@here\b)",
     re.IGNORECASE,
 )
 _UNREADABLE = "In reply to a message by {name} that I can't read: Discord shows me only messages that mention me."

@@ -181,10 +181,6 @@ class DiscordPeople(DiscordPlaces):
         """A person adds or removes a reaction."""
         self._messages.react(user, self._current(message), emoji, add=add)
 
-    async def start_typing(self, user: DiscordUser, channel: DiscordChannel) -> None:
-        """A person starts typing."""
-        self._messages.type(channel, user)
-
     async def slash(
         self, user: DiscordUser, channel: DiscordChannel, path: str, options: Mapping[str, Any] | None = None
     ) -> Interaction:

@@ -22,9 +22,10 @@ _WRITTEN = ("file_share", "thread_broadcast", "me_message")
 _BY_BOTS = "bot_message"
 # Forwarded messages and files that we look at; Slack's own client sends one of the former and ten of the latter.
 _MOST_SHARED, _MOST_FILES = 5, 20
-# A mention of a person, an app or a group at the beginning, behind marks, emoji, numbers, channels and greetings alone.
+# A mention of a person, an app or a group at the beginning, behind marks, emoji, channels and greetings alone; what
+# begins a quotation, a list or a bracket may be about them.
 _TO_OTHER = re.compile(
-    rf"(?:&gt;|\d{{1,3}}[.)]|<#[A-Z0-9][^<>]{{0,100}}+>|{GREETING}\b|[^\w<:]|:[\w+'-]{{1,60}}+:|:)*+"
+    rf"(?:<#[A-Z0-9][^<>]{{0,100}}+>|{GREETING}\b|[^\w<:&(\"'“„«-]|:[\w+'-]{{1,60}}+:|:)*+"
     r"<(?:@|!subteam|!here|!channel|!everyone)",
     re.IGNORECASE,
 )

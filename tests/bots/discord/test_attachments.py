@@ -34,7 +34,7 @@ from tests.bounds import HANG_SECONDS
 KIB, MIB = 1024, 1024 * 1024
 MOST = 10 * MIB
 PLAN = DiscordUpload("plan.txt", b"ZEBRA-7 is out", "text/plain")
-FILES, COMMANDS_FILES = "GET /attachments/*", "GET /ephemeral-attachments/*"
+FILES = "GET /attachments/*"
 READ_MESSAGE = "GET /channels/{channel}/messages/{message}"
 
 

@@ -75,7 +75,8 @@ async def test_whoever_asked_goes_on(here: DiscordRoom) -> None:
 async def test_what_is_never_for_the_bot(here: DiscordRoom) -> None:
     """By somebody who has asked in this thread, and by others."""
     thread = await opened(here)
-    for text in ("@bob lunch?", "**@bob** lunch?", "👋 @bob lunch?", "@here lunch?", "!play a song", ".np"):
+    others = ("@bob lunch?", "**@bob** lunch?", "👋 @bob lunch?", "@here lunch?", "hi there @bob, lunch?")
+    for text in (*others, "!play a song", ".np"):
         assert not await is_answered(here, "ann", thread, text), text
     said = await here.say("bob", thread, "I like Rust")
     assert not await is_answered(here, "ann", thread, "so do I", reply_to=said)

@@ -30,6 +30,8 @@ async def test_it_says_once_what_it_is(redis_client: Redis) -> None:
             server.gateway.guild_create(guild)  # after an outage
             server.gateway.guild_create(guild, joined=True)
             await settled(here)
+            last = server.add_guild("Last", system="welcome")  # what it is told, it is told after all others
+            await here.until(lambda: introductions(here, last))
             assert len(introductions(here, guild)) == 1
         async with running(here, redis_client, config):
             await settled(here)
@@ -51,6 +53,8 @@ async def test_servers_that_know_it_are_not_told(redis_client: Redis) -> None:
             for guild in old:
                 server.gateway.guild_create(guild)
             await settled(here)
+            last = server.add_guild("Last", system="welcome")
+            await here.until(lambda: introductions(here, last))
             assert not [text for guild in old for text in introductions(here, guild)]
 
 
@@ -62,6 +66,8 @@ async def test_it_writes_only_where_it_may(redis_client: Redis) -> None:
         denied = Overwrite(here.me.id, deny=Permission.SEND_MESSAGES)
         mute = here.discord.add_guild("Mute", system="welcome", overwrites=[denied])
         await settled(here)
+        last = here.discord.add_guild("Last", system="welcome")
+        await here.until(lambda: introductions(here, last))
         assert not introductions(here, none)
         assert not introductions(here, mute)
         assert not [call for call in here.discord.calls if call.status == 403]

@@ -58,13 +58,20 @@ async def test_what_is_never_for_the_bot(redis_url: str) -> None:
     async with slack_room(redis_url) as room:
         thread = await opened(room)
         assert not await is_answered(room, "ann", "@here lunch?", thread)
-        others = ("hey @bob, lunch?", "Thanks @bob!", "> @bob lunch?", "1. @bob lunch?", "#general @bob lunch?")
+        others = ("hey @bob, lunch?", "Thanks @bob!", "hi there @bob", "#general @bob lunch?")
         for text in ("@bob lunch?", "*@bob* lunch?", ":wave: @bob lunch?", *others, "!play a song", "?rank", "  "):
             assert not await is_answered(room, "ann", text, thread), text
         other = room.slack.add_bot("other")
         assert not await answers(room, room.slack.bot_says(other, room.where(GENERAL), "and in Go?", thread))
         assert not await is_answered(room, "ann", "and in Rust?", thread, edited=True)
-        assert await is_answered(room, "ann", "what does @bob say?", thread)
+        about = (
+            "no @bob is wrong, right?",
+            "> @bob wrote this\nis that true?",
+            "- @bob owns the API",
+            "1. @bob 2. @eve",
+        )
+        for text in ("what does @bob say?", *about, "(@bob asked for this) shorten it", "hi! can you explain this?"):
+            assert await is_answered(room, "ann", text, thread), text
 
 
 async def test_threads_that_the_bot_did_not_open(redis_url: str) -> None:

@@ -29,7 +29,15 @@ MESSAGES = [
     (Remark("/deploy"), "it is a command of another bot"),
     *(
         (Remark(text), "it is a command of another bot")
-        for text in (".play despacito", "-play a song", "$balance bob", "/roll 2d6", "m!play x", "t!rank", "!!skip")
+        for text in (".play despacito", "-play a song", "$balance", "m!play x", "t!rank", "!!skip")
+    ),
+    *(
+        (Remark(text), "")
+        for text in (
+            *("hi! can you explain this?", "yes! do it", "no! i meant the other one", "why? i thought so", "?? why"),
+            *(".gitignore doesn't work", "/tmp fills up, why?", "/users endpoint returns 500", "~five people came"),
+            *("+one more thing", "$path isn't set", "-v is no option?", "ok! now in french"),
+        )
     ),
     (Remark("/etc is full, why?"), ""),
     (Remark("- first, why?"), ""),

@@ -282,9 +282,7 @@ async def test_files_are_cut_before_the_dialogue(bot: Process, server: NebulaSer
         sizes.append(len(received.messages[-1].content))
         if len(sizes) > 1:
             return None
-        return web.json_response(
-            {"error": {"message": "prompt is too long", "code": "context_length_exceeded"}}, status=400
-        )
+        return too_long()
 
     server.refuse = refuse
     await asked(bot, "Why?", attached(bot, app_log=text.encode()))
@@ -300,9 +298,7 @@ async def test_a_file_never_makes_a_question_impossible(bot: Process, server: Ne
     def refuse(received: Received) -> web.Response | None:
         if len(received.messages[-1].content) < 1_000:
             return None
-        return web.json_response(
-            {"error": {"message": "prompt is too long", "code": "context_length_exceeded"}}, status=400
-        )
+        return too_long()
 
     server.refuse = refuse
     server.answer_next("Because.")
