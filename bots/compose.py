@@ -238,7 +238,7 @@ def assemble(
         ),
         painter=Painter(model, picture_options(config)),
     )
-    titles = Titles(model, turns, surfaces, background) if config.reply_titles is Switch.ON else None
+    titles = Titles(model, turns, records, surfaces, background) if config.reply_titles is Switch.ON else None
     runner = TurnRunner(
         turns,
         settings,
