@@ -1,7 +1,7 @@
--- accept: queue a question once, and claim the lane that waits longest if there is room for one more.
--- THREAD is the thread that the question is in, or that it OPENS; empty if there can be none. LINK: a bot's question
--- extends the CHAIN of its place, which a person's ends; one that would be longer than MOST is not stored, whenever it is
--- delivered again.
+-- accept: queue a question once, and claim the lane that waits longest if there is room for one more. THREAD is the
+-- thread that the question is in, or that it OPENS; empty if there can be none. LINK: a bot's question extends the
+-- CHAIN of its place, which a person's ends; one that would be longer than MOST is not stored, whenever it is delivered
+-- again.
 -- KEYS: DEDUPE ASKED CHAIN
 -- ARGV: REQUEST ENTRY INBOX_LIMIT KEEP_MS PARALLEL CLAIM THREAD OPENS PERSON ASKED_MS LINK MOST CHAIN_MS
 local DEDUPE = KEYS[11]
