@@ -45,10 +45,11 @@ class FileBounds:
 
 @dataclass(frozen=True, slots=True)
 class Attached:
-    """What came of a question's files, in their order. `sizes`: the bytes of those that were read, by their names."""
+    """What came of a question's files, in their order. `sizes`: the bytes of each, 0 if they were not fetched. Two may
+    have one name, and two pictures be the same."""
 
     files: tuple[FileText | Picture | Unread, ...] = ()
-    sizes: tuple[tuple[str, int], ...] = ()
+    sizes: tuple[int, ...] = ()
 
     @property
     def pictures(self) -> tuple[Picture, ...]:
@@ -66,17 +67,20 @@ class Attached:
         for each in self.files:
             if not isinstance(each, Picture):
                 found.append(each)
-            elif each not in seen:
+            elif not _is_in(seen, each):
                 found.append(Unread(each.name, Trouble.UNSEEN))
         return found
 
     def small_print(self, seen: Sequence[Picture], cut: Sequence[str] = ()) -> str:
         """The sentences that say what was read, and what not and why; "" if there are no files. `cut`: the names of
         those of which the middle was left out."""
-        sizes = dict(self.sizes)
-        read = [each.name for each in self.files if isinstance(each, FileText) or each in seen]
-        unseen = [each.name for each in self.pictures if each not in seen]
-        sentences = [f"Read {_listed(f'{name} ({_size(sizes[name])})' for name in read)}."] if read else []
+        read = [
+            f"{each.name} ({_size(size)})"
+            for each, size in zip(self.files, self.sizes, strict=True)
+            if isinstance(each, FileText) or _is_in(seen, each)
+        ]
+        unseen = [each.name for each in self.pictures if not _is_in(seen, each)]
+        sentences = [f"Read {_listed(read)}."] if read else []
         if cut:
             sentences.append(f"Too long to read whole, so I left out the middle: {_listed(cut)}.")
         if unseen:
@@ -108,29 +112,35 @@ class AttachmentReader:
         self._bounds = bounds or FileBounds()
         self._slots = asyncio.Semaphore(AT_ONCE)
 
-    async def of(self, question: Question) -> Attached:
-        """The files of a question; never raises."""
-        return await self._read(question, question.attachments)
+    def deadline(self) -> float:
+        """Until when a question that begins to wait for files now may do so, by the loop's clock."""
+        return asyncio.get_running_loop().time() + self._bounds.seconds
 
-    async def of_room(self, question: Question, around: Surroundings) -> Attached:
-        """The newest files of the messages that the question refers to, and of all around it if it speaks of files."""
+    async def of(self, question: Question, until: float) -> Attached:
+        """The files of a question; never raises."""
+        return await self._read(question, question.attachments, self._bounds.question, until)
+
+    async def of_room(self, question: Question, around: Surroundings, own: Attached, until: float) -> Attached:
+        """The newest files of the messages that the question refers to, and of all around it if it speaks of files, in
+        what its own files left of its bounds; never raises."""
         said = list(around.referred)
         if _ABOUT_FILES.search(question.text):
             said = [*around.messages, *said]
-        own = {each.identity for each in question.attachments}
-        found = {file.identity: file for each in said for file in each.files if file.identity not in own}
-        return await self._read(question, tuple(found.values())[-MOST_OF_ROOM:])
+        known = {each.identity for each in question.attachments}
+        found = {file.identity: file for each in said for file in each.files if file.identity not in known}
+        left = self._bounds.question - sum(own.sizes)
+        return await self._read(question, tuple(found.values())[-MOST_OF_ROOM:], left, until)
 
-    async def _read(self, question: Question, attachments: Sequence[Attachment]) -> Attached:
-        """What is in these files. As many are fetched side by side as may all be as large as one file may be."""
+    async def _read(self, question: Question, attachments: Sequence[Attachment], left: int, until: float) -> Attached:
+        """What is in these files, of which `left` bytes may be fetched. As many are fetched side by side as may all be
+        as large as one file may be."""
         if not attachments:
             return NOTHING_ATTACHED
         found: dict[int, FileText | Picture | Unread] = {}
         sizes: dict[int, int] = {}
-        left = self._bounds.question
         waiting = list(range(min(MOST_FILES, len(attachments))))
         try:
-            async with asyncio.timeout(self._bounds.seconds):
+            async with asyncio.timeout_at(until):
                 while waiting and left > 0:
                     side_by_side = waiting[: max(1, min(AT_ONCE, left // self._bounds.file))]
                     waiting = waiting[len(side_by_side) :]
@@ -144,8 +154,7 @@ class AttachmentReader:
             waiting = [place for place in range(min(MOST_FILES, len(attachments))) if place not in found]
             found |= {place: _unread(attachments[place], Trouble.UNREACHABLE) for place in waiting}
         files = [found.get(place) or _unread(each, Trouble.MANY) for place, each in enumerate(attachments)]
-        named = tuple((files[place].name, size) for place, size in sizes.items())
-        return _few_pictures(Attached(tuple(files), named))
+        return _few_pictures(Attached(tuple(files), tuple(sizes.get(place, 0) for place in range(len(files)))))
 
     async def _one(
         self,
@@ -177,8 +186,13 @@ class AttachmentReader:
 def _few_pictures(attached: Attached) -> Attached:
     """The same, of whose pictures only the newest are left."""
     old = attached.pictures[:-MOST_PICTURES]
-    files = (Unread(each.name, Trouble.MANY) if each in old else each for each in attached.files)
+    files = (Unread(each.name, Trouble.MANY) if _is_in(old, each) else each for each in attached.files)
     return replace(attached, files=tuple(files)) if old else attached
+
+
+def _is_in(pictures: Sequence[Picture], file: object) -> bool:
+    """Whether this very file is one of the pictures: another one may hold the same."""
+    return any(each is file for each in pictures)
 
 
 def _unread(attachment: Attachment, trouble: Trouble) -> Unread:

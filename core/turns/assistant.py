@@ -350,8 +350,9 @@ class Assistant:
         around = self._rooms.around(turn, settings, history)
         if self._files is None:
             return await around, NOTHING_ATTACHED
-        said, attached = await asyncio.gather(around, self._files.of(turn.question))
-        return said, attached.plus(await self._files.of_room(turn.question, said))
+        until = self._files.deadline()
+        said, own = await asyncio.gather(around, self._files.of(turn.question, until))
+        return said, own.plus(await self._files.of_room(turn.question, said, own, until))
 
     async def _stored(self, turn: Turn, dialogue: str) -> Summary:
         """What Redis has of the summary; where nothing is remembered, there is none."""

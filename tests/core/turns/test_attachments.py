@@ -192,6 +192,23 @@ async def test_a_model_that_takes_one_picture_gets_the_newest(bot: Process, serv
     assert "I can't see pictures: one.png." in bot.shown(question)
 
 
+async def test_files_of_one_name_are_two(bot: Process, server: NebulaServer) -> None:
+    """Each has its own size, and of two pictures that are the same one is seen, where a model takes one."""
+
+    def refuse(received: Received) -> web.Response | None:
+        error = {"message": "At most 1 image(s) may be provided in one request."}
+        return web.json_response({"error": error}, status=400) if len(received.messages[-1].pictures) > 1 else None
+
+    server.refuse = refuse
+    bot.rooms.files |= {"one": b"a" * 10, "two": b"b" * 2_000, "three": picture(), "four": picture()}
+    names = {"one": "log.txt", "two": "log.txt", "three": "shot.png", "four": "shot.png"}
+    files = tuple(Attachment(name, "", "", 0, file=file) for file, name in names.items())
+    question = await asked(bot, "What is this?", files, model=SEES)
+    size = len(bot.rooms.files["four"]) if isinstance(bot.rooms.files["four"], bytes) else 0
+    assert f"Read log.txt (10 B), log.txt (2 KB) and shot.png ({size} B)." in bot.shown(question)
+    assert "I can't see pictures: shot.png." in bot.shown(question)
+
+
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
@@ -331,6 +348,23 @@ async def test_files_of_others_are_read_if_the_question_is_about_them(bot: Proce
     bot.rooms.said = Surroundings(said, (_message(3, files[3]),))
     await asked(bot, text)
     assert sorted(bot.rooms.fetched) == read
+
+
+async def test_files_of_others_share_the_bounds_of_the_question(redis_client: Redis, server: NebulaServer) -> None:
+    """What its own files leave of the bytes is for those of the room, and both together wait no longer."""
+    own, other = (Attachment(f"{name}.txt", "", "", 900, file=name) for name in ("own", "other"))
+    async with process(redis_client, server, file_bytes=1_000, question_bytes=1_500) as bot:
+        bot.rooms.files |= {each.file: b"text " * 180 for each in (own, other)}
+        bot.rooms.said = Surroundings((), (_message(1, other),))
+        question = await asked(bot, "Compare them", (own,))
+        assert "Read own.txt (900 B)." in bot.shown(question)
+        assert "I can't read other.txt: there are too many files" in bot.shown(question)
+    slow = replace(own, file="slow")
+    async with process(redis_client, server, rooms=Slow(), files_seconds=0.05) as bot:
+        bot.rooms.files["other"] = b"text"
+        bot.rooms.said = Surroundings((), (_message(1, other),))
+        question = await asked(bot, "Compare them", (slow,))
+        assert "I can't read own.txt and other.txt: I could not fetch it in time." in bot.shown(question)
 
 
 async def test_questions_answered_together_bring_all_their_files(bot: Process, server: NebulaServer) -> None:
