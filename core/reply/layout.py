@@ -308,8 +308,7 @@ class ReplyLayout:
             return ()
         if not reply.over:
             return (Action.STOP,)
-        see = (Action.SEE,) if reply.unseen else ()
-        found = (*((Action.GO_ON,) if _is_cut(reply) else ()), Action.AGAIN, *see)
+        found = (*((Action.GO_ON,) if _is_cut(reply) else ()), Action.AGAIN)
         shared = (Action.SHARE,) if self._style.share and reply.text else ()
         return (*(found if self._style.again else ()), *shared)
 
@@ -317,7 +316,9 @@ class ReplyLayout:
         if not (reply.over and self._has_buttons(reply)):
             return NO_CHOICES
         found = reply.choices if self._style.again and not self._style.draws else Choices(undo=True)
-        return Choices(found.models) if reply.empty else found  # a notice is no version, and leaves nothing to undo
+        if reply.empty:  # a notice is no version, and leaves nothing to undo
+            return Choices(found.models, sees=found.sees)
+        return found
 
     def _has_buttons(self, reply: Reply) -> bool:
         return self._style.buttons and not (reply.over and reply.asked is None)  # the model was not asked at all

@@ -314,8 +314,8 @@ class Assistant:
         while True:
             begun = False
             note = "\n".join(filter(None, (doubt, fitting.note)))
-            unseen = bool(other) and fitting.unseen
-            cell.set(replace(cell.value, note=note, chosen=chosen, choices=choices, unseen=unseen))
+            seen_by = replace(choices, sees=other if fitting.unseen else "")
+            cell.set(replace(cell.value, note=note, chosen=chosen, choices=seen_by))
             if fitting.says_nothing:
                 cell.set(replace(cell.value, notice=NOTHING_TO_READ))
                 return None

@@ -78,6 +78,7 @@ async def test_a_button_asks_a_model_that_sees(redis_url: str) -> None:
     async with slack_room(redis_url) as room:
         assert "I can't see pictures: shot.png." in await answered(room, shot())
         assert not room.nebula.requests[-1].messages[-1].pictures
+        assert "Ask Qwen2.5-VL-7B-Instruct" in str(room.said("#general")[-1].blocks)
         room.nebula.answer_next("A black square.")
         await room.slack.press(room.people["ann"], room.said("#general")[-1], "nebula_reply_see")
         await room.answered("#general", "A black square.")

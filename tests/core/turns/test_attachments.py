@@ -140,7 +140,7 @@ async def test_a_blind_model_answers_the_rest(bot: Process, server: NebulaServer
     assert "(not read: this model can't see pictures.)" in sent(server)
     assert "Read app.log (9 B). I can't see pictures: shot.png." in bot.shown(question)
     ((message, page),) = bot.rooms.rooms[question.message].messages.items()
-    assert page.actions == (Action.AGAIN, Action.SEE)
+    assert (page.actions, page.choices.sees) == ((Action.AGAIN,), SEES)
     server.answer_next("A cat.")
     assert await bot.press(Action.SEE, message) is None
     await bot.runner.idle()
@@ -155,7 +155,7 @@ async def test_a_picture_alone_at_a_blind_model_is_not_asked_about(bot: Process,
     assert not server.requests
     (page,) = bot.rooms.rooms[question.message].messages.values()
     assert (page.head, page.foot) == ("I can't see pictures: shot.png.", NOTHING_TO_READ)
-    assert Action.SEE in page.actions
+    assert page.choices.sees == SEES
 
 
 async def test_a_refusal_of_pictures_is_learnt(bot: Process, server: NebulaServer, redis_client: Redis) -> None:
