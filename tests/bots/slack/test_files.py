@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from bots.sandbox.slack.values import SlackFile
 from bots.slack.manifest import ASK_ABOUT
-from tests.bots.slack.harness import SlackRoom, slack_room
+from tests.bots.slack.harness import SlackRoom, process, slack_room
 from tests.ports import free_port
 
 LOG = SlackFile("app.log", b"disk full\n" * 20, "text/plain")
@@ -61,6 +61,22 @@ async def test_a_file_in_a_direct_message_or_a_follow_up_is_read(redis_url: str)
         await room.say("ann", "#general", "and this?", root.ts, files=[LOG])
         await room.answered("#general", "A fault.")
         assert "disk full" in asked(room)
+
+
+async def test_a_thread_goes_on_about_its_files(redis_url: str) -> None:
+    """Whoever asks there, and after a restart too; nothing of what is in them is kept."""
+    async with slack_room(redis_url) as room:
+        await answered(room, LOG)
+        root = room.said("#general")[0].thread_ts
+        await room.leave()
+        await room.until(lambda: not room.slack.sockets)
+        async with process(room, redis_url) as (_, _, runner, _):
+            room.runner = runner
+            room.nebula.answer_next("It is.")
+            await room.say("bob", "#general", "@nebula is the disk full?", root)
+            await room.answered("#general", "It is.")
+            assert '<file name="app.log" kind="text">\ndisk full\n' in asked(room)
+            assert "Read again: app.log (200 B)." in room.shown("#general")[-1]
 
 
 async def test_a_picture_reaches_a_model_that_sees_once(redis_url: str) -> None:
