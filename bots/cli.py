@@ -141,6 +141,9 @@ def _start(options: argparse.Namespace, platforms: Table) -> int:
 
         say(unit(Path.cwd(), _program(), config.data_dir, config.drain_seconds, options.user))
         return 0
+    from core.untraced import untraced
+
+    untraced()  # whatever reads a stranger's file runs as the same user
     # uvloop spends half the CPU time per packet that asyncio's own loop does.
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_chosen(options, environment, platforms))

@@ -50,14 +50,32 @@ def quick_pings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transport, "PING_SECONDS", 0.2)
 
 
-def listening(pid: int) -> set[tuple[str, int]]:
+# The program, which says on request which files it has open: nobody else may look.
+OPEN = """
+import os, sys, threading
+def tell():
+    for _ in sys.stdin:
+        links = []
+        for each in os.listdir("/proc/self/fd"):
+            try:
+                links.append(os.readlink(f"/proc/self/fd/{each}"))
+            except FileNotFoundError:  # closed meanwhile: the process keeps running
+                pass
+        print(*links, flush=True)
+threading.Thread(target=tell, daemon=True).start()
+from bots.cli import main
+sys.exit(main())
+"""
+
+
+async def listening(process: asyncio.subprocess.Process) -> set[tuple[str, int]]:
     """The TCP addresses at which a process listens, from Linux's /proc; IPv6 addresses come out unreadable."""
-    own, found = set(), set()
-    for entry in Path(f"/proc/{pid}/fd").iterdir():
-        with suppress(FileNotFoundError):  # closed meanwhile: the process keeps running
-            own.add(os.readlink(entry).removeprefix("socket:[").rstrip("]"))
+    assert process.stdin and process.stdout
+    process.stdin.write(b"?\n")
+    own = {each.removeprefix("socket:[").rstrip("]") for each in (await process.stdout.readline()).decode().split()}
+    found = set()
     for table in ("tcp", "tcp6"):
-        for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
+        for line in Path(f"/proc/{process.pid}/net/{table}").read_text().splitlines()[1:]:
             fields = line.split()
             if fields[3] == "0A" and fields[9] in own:
                 address, port = fields[1].split(":")
@@ -83,9 +101,9 @@ async def test_the_port_is_off_by_default_and_bound_to_loopback(
 ) -> None:
     """Without HEALTH_PORT the program does not listen; with it, only at that port of 127.0.0.1."""
     settings = here.settings | {"REDIS_URL": redis_url} | ({"HEALTH_PORT": str(here.port)} if on else {})
-    async with started(tmp_path, "run", **settings) as process:
+    async with started(tmp_path, "run", program=(sys.executable, "-c", OPEN), **settings) as process:
         await connected(process)
-        assert listening(process.pid) == ({("127.0.0.1", here.port)} if on else set())
+        assert await listening(process) == ({("127.0.0.1", here.port)} if on else set())
         if on:
             await here.until_ready(200, "process: running")
 

@@ -512,3 +512,12 @@ def test_the_program_may_open_as_many_files_as_the_machine_allows(tmp_path: Path
         check=True,
     )
     assert done.stdout.endswith("True\n")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no prctl")
+def test_no_other_process_looks_into_the_memory_of_one_that_serves(tmp_path: Path) -> None:
+    """It holds the tokens, and what reads a stranger's file runs as the same user."""
+    served = "import ctypes; from bots.cli import main; print(main(['run']), ctypes.CDLL(None).prctl(3))"
+    command, nothing = [sys.executable, "-c", served], subprocess.DEVNULL
+    ended = subprocess.run(command, stdin=nothing, cwd=tmp_path, env=environment(tmp_path, {}), capture_output=True)
+    assert ended.stdout.split() == [b"2", b"0"]  # PR_GET_DUMPABLE, behind the status of a run without tokens

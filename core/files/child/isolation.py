@@ -1,12 +1,17 @@
 """Ties the hands of this process: bounds for memory and time at once, and no file, socket or process any more before
 it looks at foreign bytes."""
 
+import os
 import resource
 import time
 from contextlib import suppress
 
+from core.untraced import untraced
+
 _WORK = 0.75
 """The share of the time after which a reader gives back what it has."""
+_NOBODY = 65_534
+"""A user who owns nothing, and a group of this number (systemd: uids-gids.md)."""
 
 
 class Budget:
@@ -37,8 +42,17 @@ def seal() -> None:
     """From here on, this process can open nothing: neither a file nor a socket gets a descriptor, on any system and in
     any container, so that it needs no namespace. It can't write into a file, nor start a process (POSIX setrlimit).
 
-    Whatever is to be imported must be by now.
+    No other process can look into it, such as one that reads another stranger's file.
+    Root may fork all the same, and whoever has CAP_SYS_RESOURCE may raise any limit again. So root becomes nobody
+    first; where that is refused, as in some containers, root can undo all of this. Whatever is to be imported must be
+    by now.
     """
+    if os.geteuid() == 0:
+        with suppress(OSError):
+            os.setgroups([])
+            os.setgid(_NOBODY)
+            os.setuid(_NOBODY)
+    untraced()  # a new user undoes it
     _limit(resource.RLIMIT_NOFILE, 0)
     _limit(resource.RLIMIT_FSIZE, 0)
     with suppress(ValueError, OSError):
