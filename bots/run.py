@@ -48,11 +48,12 @@ async def run(
     breakers, look = Breakers(), FirstLook()
     async with stopping() as stop, storage(config) as store, chat_model(config, store.redis, breakers) as model:
         checked = checks(store.redis, breakers, platforms if listen else (), config.health_silence_seconds, look)
-        # The health server comes first, so that it answers probes from the start to the end of the last reply.
+        # What answers probes and shows that this process lives does so from the start to the end of the last reply; and no
+        # question is taken before all of this has succeeded.
         async with (
             health.health(config.health_port, config.health_host, [health.running(stop), *checked]),
-            serving(config, store.redis, model, platforms, listen=listen),
             alive(config.data_dir),
+            serving(config, store.redis, model, platforms, listen=listen),
         ):
             names = " and ".join(platform.name.title() for platform in platforms)
             log.info("starting %s", names if listen else f"a worker for {names}")

@@ -48,7 +48,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "bots.slack.dialect": {"core.markdown", "core.text"},
     "bots.slack.api": {
-        *("core.domain", "core.settings", "core.ratelimit", "core.metrics", "core.text"),
+        *("core.domain", "core.ratelimit", "core.metrics", "core.text"),
         *("bots.http_port", "bots.proxy"),
     },
     "bots.slack.components": {
@@ -126,11 +126,11 @@ ALLOWED: dict[str, set[str]] = {
         *("bots.sandbox.nebula", "bots.sandbox.slack", "bots.sandbox.discord", "bots.sandbox.terminal"),
     },
     "bots.proxy": set(),
-    "bots.http_port": {"core.finding"},
+    "bots.http_port": {"core.domain", "core.finding", "core.settings"},
     "bots.interrupt": set(),
     "bots.logs": {"core.text"},
     "bots.alive": {"core.settings"},
-    "bots.health": {"core.domain", "core.settings", "core.metrics", "bots.http_port"},
+    "bots.health": {"core.domain", "core.metrics", "bots.http_port"},
     "bots.doctor": {
         *("core.domain", "core.finding", "core.nebula", "core.settings", "core.store.redis", "core.text"),
         *("core.output", "core.version", "bots.adapter", "bots.compose", "bots.http_port", "bots.proxy"),

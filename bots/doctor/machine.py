@@ -59,7 +59,7 @@ def _libraries() -> Iterator[Finding]:
 
 def _room(data_dir: Path) -> Iterator[Finding]:
     """Whether DATA_DIR, or what it will be in, can be written and has room."""
-    wanted = data_dir.expanduser().absolute()
+    wanted = data_dir.absolute()
     folder = next((each for each in (wanted, *wanted.parents) if each.exists()), Path("/"))
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
         why = "may not write in it" if folder.is_dir() else "can't make it, as a part of its path is a file"

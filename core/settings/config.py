@@ -52,6 +52,14 @@ def _keys(keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
     return keys
 
 
+def _at_home(path: Path) -> Path:
+    """`~/data` → `/home/ann/data`."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise ValueError("it begins with ~, and this user has no home directory") from None
+
+
 def _off(value: object) -> object:
     """`off` → no limit."""
     return None if isinstance(value, str) and value.strip().lower() in ("off", "none", "unlimited") else value
@@ -147,7 +155,7 @@ class Config(Section):
     ) = None
     redis_partitions: int = Field(1, ge=1, le=1024)
     redis_server: str | None = None
-    data_dir: Path = Path("data")
+    data_dir: Annotated[Path, AfterValidator(_at_home)] = Path("data")
 
     reply_streaming: Annotated[Streaming, LOWER] = Streaming.AUTO
     reply_reasoning: Annotated[Reasoning, LOWER] = Reasoning.TIMER
