@@ -48,8 +48,8 @@ async def run(
     breakers, look = Breakers(), FirstLook()
     async with stopping() as stop, storage(config) as store, chat_model(config, store.redis, breakers) as model:
         checked = checks(store.redis, breakers, platforms if listen else (), config.health_silence_seconds, look)
-        # What answers probes and shows that this process lives does so from the start to the end of the last reply; and no
-        # question is taken before all of this has succeeded.
+        # What answers probes and shows that this process lives does so from the start to the end of the last reply, and
+        # no question is taken before all of this has succeeded.
         async with (
             health.health(config.health_port, config.health_host, [health.running(stop), *checked]),
             alive(config.data_dir),

@@ -32,7 +32,7 @@ class FirstLook:
     async def run(self, check: Callable[[], Awaitable[Sequence[ModelInfo]]], model: str) -> None:
         """Look until Nebula takes our key, and whether it offers the model. `check`: returns the list of models, or
         raises ModelError. `model`: the one that answers where no other is set. Raises WrongConfig if Nebula refuses the
-        key at the first look; later the bot may be in the middle of its work, and the key that was right is waited for."""
+        key at the first look; later the bot may be in the middle of its work, and waits for a key that is taken."""
         told = ""
         for pause in backoff(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS):
             try:

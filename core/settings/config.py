@@ -11,7 +11,7 @@ from core.domain.chat import SEEING
 from core.domain.options import Context, EditPolicy, Listen, OldHistory, Overlap, Reasoning, Streaming, Switch
 from core.settings.encryption import Encryption
 from core.settings.environment import Section
-from core.settings.fields import LOWER, WORDS, Http, Port, Words, address
+from core.settings.fields import LOWER, WORDS, Http, Port, Words, address, only
 from core.settings.locales import language_name, timezone_name
 from core.settings.parameters import OperatorDefaults
 from core.text import LONGEST_NAME, one_line
@@ -31,12 +31,10 @@ def _ids(what: str) -> AfterValidator:
     """Accepts a platform's ids, not names: `U024BE7LH`, `175928847299117063`, a thread's `1712.0001`. `what`: of what,
     for the sentence about anything else."""
 
-    def check(value: tuple[str, ...]) -> tuple[str, ...]:
-        if unknown := [word for word in value if not re.fullmatch(r"[A-Z][A-Z0-9]+|[0-9]+(\.[0-9]+)?", word)]:
-            raise ValueError(f"{', '.join(unknown)} is not an id; write ids of {what}")
-        return value
+    def matches(word: str) -> bool:
+        return bool(re.fullmatch(r"[A-Z][A-Z0-9]+|[0-9]+(\.[0-9]+)?", word))
 
-    return AfterValidator(check)
+    return only(matches, "not an id", f"ids of {what}")
 
 
 def _line(value: str) -> str:

