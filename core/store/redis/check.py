@@ -176,7 +176,9 @@ def _advice(error: Exception, address: RedisAddress) -> StoreError:
     if isinstance(cause, ResponseError) and "HELLO" in str(cause):
         return _too_old(where, "before 6.0")
     if isinstance(cause, ResponseError):
-        return StoreError(f"Redis at {where} refuses a command that the bot needs: {said}")
+        return StoreError(
+            f"Redis at {where} refuses a command that the bot needs ({said}): give the user in REDIS_URL the right to it."
+        )
     return StoreError(f"Can't reach Redis at {where} ({said}): is it running, and is REDIS_URL correct?")
 
 

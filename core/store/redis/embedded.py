@@ -157,7 +157,10 @@ class _Supervisor:
                     os.close(lock)  # from here on only the server holds it
                 deadline = clock() + self._start_timeout  # it is only starting now, however long we waited for the lock
             elif process is not None and process.returncode is not None:
-                raise StoreError(f"The private Redis in {self._data} does not start: {_words(self._data, offset)}")
+                raise StoreError(
+                    f"The private Redis in {self._data} does not start ({_words(self._data, offset)}): "
+                    f"read its log, {self._data / LOG}."
+                )
             elif clock() > deadline:
                 raise StoreError(
                     f"The private Redis in {self._data} does not answer: end the process that holds "
@@ -354,4 +357,4 @@ def _words(data: Path, offset: int) -> str:
     warnings = [
         line for line in lines if " # " in line and " # WARNING " not in line
     ]  # those with WARNING are advice on the system
-    return f"{(warnings or lines)[-1]} (full log: {data / LOG})"
+    return (warnings or lines)[-1]
