@@ -383,6 +383,22 @@ async def test_data_dir_may_be_in_the_home_directory(world: ProgramServers, tmp_
     assert not (tmp_path / "~").exists()
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=["stopped", "terminal closed"])
+async def test_a_sandbox_that_is_ended_leaves_nothing_behind(tmp_path: Path, number: signal.Signals) -> None:
+    """Its folder goes with it, also while it waits for a line."""
+    before = signal.signal(number, signal.SIG_DFL)  # under nohup, processes inherit that they ignore a signal
+    async with started(tmp_path, "sandbox") as process:
+        signal.signal(number, before)
+        assert process.stdout
+        async with asyncio.timeout(HANG_SECONDS):
+            while b"embedded Redis" not in (line := await process.stdout.readline()):
+                assert line
+        process.send_signal(number)
+        async with asyncio.timeout(HANG_SECONDS):
+            assert await process.wait() == -number
+    assert not [each.name for each in (tmp_path / "data").iterdir()]
+
+
 async def test_first_conversation_can_be_scripted(tmp_path: Path) -> None:
     """Without any token the sandbox opens, and piped lines become messages on both platforms."""
     script = (

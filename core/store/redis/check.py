@@ -176,10 +176,10 @@ def _advice(error: Exception, address: RedisAddress) -> StoreError:
     if isinstance(cause, ResponseError) and "HELLO" in str(cause):
         return _too_old(where, "before 6.0")
     if isinstance(cause, ResponseError):
-        return StoreError(
-            f"Redis at {where} refuses a command that the bot needs ({said}): give the user in REDIS_URL the right to it."
-        )
-    return StoreError(f"Can't reach Redis at {where} ({said}): is it running, and is REDIS_URL correct?")
+        return StoreError(f"Redis at {where} refuses a command that the bot needs ({said}): let its user give it.")
+    # Whoever expects no TLS waits for the rest of a command, and says nothing.
+    tls = " does it speak TLS, which rediss:// asks for," if address.url.lower().startswith("rediss") else ""
+    return StoreError(f"Can't reach Redis at {where} ({said}): is it running,{tls} and is REDIS_URL correct?")
 
 
 def _too_old(where: str, version: str) -> UnusableStore:

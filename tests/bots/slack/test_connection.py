@@ -43,7 +43,7 @@ class _Nobody(Dispatcher):
         """It needs no model, and Redis only for those who write."""
         self.rate_limits = RedisRateLimit(Redis())
 
-    async def away(self, name: str) -> float:
+    async def away(self, name: str, margin: float = 0.0) -> float:
         return 0.0
 
     async def present(self, name: str) -> None:
