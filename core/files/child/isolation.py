@@ -3,6 +3,8 @@ it looks at foreign bytes."""
 
 import os
 import resource
+import sys
+import threading
 import time
 from contextlib import suppress
 
@@ -10,6 +12,8 @@ from core.untraced import untraced
 
 _WORK = 0.75
 """The share of the time after which a reader gives back what it has."""
+_LOOK_SECONDS = 0.005
+_RSS_UNIT = 1 if sys.platform == "darwin" else 1024  # getrusage(2) of both systems
 _NOBODY = 65_534
 """A user who owns nothing, and a group of this number (systemd: uids-gids.md)."""
 
@@ -30,12 +34,31 @@ class Budget:
 def bound(memory: int, cpu: int) -> None:
     """Limit the address space (bytes) and the CPU time (seconds); more of it ends this process, or fails in it.
 
-    macOS knows no limit of the address space, and refuses to set it: there, time alone bounds the memory.
+    macOS knows no limit of the address space, and refuses to set it: see `watch`.
     """
     _limit(resource.RLIMIT_CORE, 0)
     resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu + 1))  # SIGXCPU, and a second later SIGKILL
-    with suppress(ValueError, OSError):
+    try:
         _limit(resource.RLIMIT_AS, memory)
+    except (ValueError, OSError):
+        watch(memory)
+
+
+def watch(memory: int) -> None:
+    """End this process once it has ever used more memory (bytes) than that, as a thread sees it every few milliseconds;
+    what a library takes within them, or while it lets no other thread run, is bounded by time alone."""
+
+    def most() -> int:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _RSS_UNIT
+
+    allowed = max(memory, most())  # Linux begins with what the program that started this one has used
+
+    def look() -> None:
+        while most() <= allowed:
+            time.sleep(_LOOK_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=look, daemon=True).start()
 
 
 def seal() -> None:

@@ -99,6 +99,27 @@ def test_memory_is_bounded() -> None:
     assert "MemoryError" in failed.value.stderr
 
 
+WATCHED = f"""
+import ctypes, sys
+sys.path.append({str(ROOT)!r})
+from core.files.child.isolation import seal, watch
+watch(100_000_000)
+seal()
+taken = []
+for _ in range(int(sys.argv[1])):
+    taken.append(ctypes.create_string_buffer(1_000_000))
+    ctypes.memset(taken[-1], 1, 1_000_000)
+print("done")
+"""
+
+
+@pytest.mark.parametrize(("megabytes", "ended"), [(20, False), (1_000, True)])
+def test_where_the_system_bounds_no_memory_a_thread_does(megabytes: int, *, ended: bool) -> None:
+    """Also behind the seal, and while native code takes the memory."""
+    run = subprocess.run([sys.executable, "-I", "-S", "-c", WATCHED, str(megabytes)], capture_output=True, text=True)
+    assert (run.returncode, run.stdout, run.stderr) == ((1, "", "") if ended else (0, "done\n", ""))
+
+
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="there is no /proc")
 async def test_a_process_knows_nothing_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its environment is empty, and of our files it has none open."""
