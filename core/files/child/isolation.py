@@ -55,10 +55,13 @@ def watch(memory: int) -> None:
 
     def look() -> None:
         while most() <= allowed:
+            if not threading.main_thread().is_alive():
+                return
             time.sleep(_LOOK_SECONDS)
         os._exit(1)
 
-    threading.Thread(target=look, daemon=True).start()
+    # A daemon would be ended with pthread_exit, for which glibc opens a library.
+    threading.Thread(target=look).start()
 
 
 def seal() -> None:
