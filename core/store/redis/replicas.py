@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from core.domain.errors import StoreError
 from core.store.redis.client import STEP_TIMEOUT_SECONDS, guarded
-from core.store.redis.scripts import load
+from core.store.redis.scripts import ceil_ms, load
 
 KEY = "nb:replicas"
 # For how long a process counts as there after it said so, and how often it says so.
@@ -60,4 +60,4 @@ class Replicas:
     async def _say(self, member: str, seconds: float, within: float = STEP_TIMEOUT_SECONDS) -> None:
         with suppress(StoreError):
             async with guarded(within):
-                await self._step(KEY, member=member, live_ms=round(1000 * seconds))
+                await self._step(KEY, member=member, live_ms=ceil_ms(seconds))
