@@ -96,10 +96,10 @@ def _visited(interaction: discord.Interaction, channel: object) -> Place:
 def place_of_button(conversation: Conversation, guild: int | None) -> Place | None:
     """The place that a button under one of our replies names, for an interaction without a channel.
 
-    None if the button is of another guild.
+    None if the button is of another guild, or not of ours.
     """
-    _, workspace, channel, *thread = conversation.scope.split("/")
+    _, workspace, channel, *thread = (*conversation.scope.split("/"), "", "")
     # Where the bot only visits, this can't be told from the id of the guild.
-    if workspace != (NO_GUILD if guild is None else str(guild)):
+    if not channel or workspace != (NO_GUILD if guild is None else str(guild)):
         return None
     return Place(NAME, workspace, channel, "".join(thread), direct=guild is None)

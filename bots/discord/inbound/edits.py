@@ -18,7 +18,6 @@ from bots.discord.inbound.otherbots import Reposts
 from bots.discord.inbound.people import Members
 from core.domain.errors import PlatformError, StoreError
 from core.inbound.dispatcher import Dispatcher
-from core.inbound.listening import rule_of_message
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +66,8 @@ class MessageEdits:
                 return
             place, author = await self._places.of_message(whole), await self._members.author(whole)
             addressed = asks(whole, me)
-            overheard = not addressed and rule_of_message(remark_of(whole, me)) is None
+            # What it looks like now does not matter: it may be a follow-up that waits already.
+            overheard = not addressed and not remark_of(whole, me).to_other
             question = replace(question_of(whole, place, author, me), overheard=overheard)
             await self._dispatcher.edited(question, asks=addressed)
 
