@@ -18,7 +18,6 @@ from bots.slack.outbound import responses
 from bots.slack.outbound.private_file import FileSharer
 from core.commands.responses import Response
 from core.domain.conversation import Author, Conversation, Place
-from core.domain.errors import PlatformError
 from core.domain.page import Action
 from core.domain.turn_id import TurnId
 from core.inbound.buttons import ButtonPress
@@ -52,28 +51,30 @@ class ButtonPresses:
 
     async def pressed(self, ack: AsyncAck, body: Json) -> None:
         """Handle a button that acts on the reply."""
-        await self._acknowledge(ack, body, self._pressed)
+        await self._tasks.acknowledged(ack, partial(self._answer, body, self._pressed))
 
     async def rated(self, ack: AsyncAck, body: Json) -> None:
         """Handle a thumb, up or down."""
-        await self._acknowledge(ack, body, self._rated)
+        await self._tasks.acknowledged(ack, partial(self._answer, body, self._rated))
 
     async def asked_why(self, ack: AsyncAck, body: Json) -> None:
         """Handle the button that opens the form for a reason."""
-        await self._acknowledge(ack, body, self._asked_why)
+        await self._tasks.acknowledged(ack, partial(self._answer, body, self._asked_why))
 
     async def explained(self, ack: AsyncAck, body: Json) -> None:
         """Handle a submitted reason: the form shows what is wrong with it, or closes."""
+        if self._tasks.closing:
+            return
         try:
             sent = submission(body)
-            message, conversation = reasons.subject(sent.metadata)
-            where = place(conversation.channel, self._me)
-            self._check(conversation, where)
+            about = reasons.Subject.read(sent.metadata)
+            where = place(about.channel, self._me)
+            self._check(about.conversation, where, sent.person)
         except ValueError as error:
             log.info("Slack: a form can't be read: %s", error)
             await ack(response_action="errors", errors=forms.errors(OLD_REASON))
             return
-        press = ButtonPress(conversation, message, where, await self._author(sent.person))
+        press = ButtonPress(about.conversation, about.message, where, await self._author(sent.person))
         outcome = self._tasks.start(self._dispatcher.explained(press, forms.entered(sent.view)))
         done, _ = await asyncio.wait({outcome}, timeout=self._patience.form)
         response = outcome.result() if done else Response(SLOW)
@@ -81,13 +82,6 @@ class ButtonPresses:
             await ack(response_action="errors", errors=forms.errors(response.text))
         else:
             await ack()
-
-    async def _acknowledge(
-        self, ack: AsyncAck, body: Json, handler: Callable[[Click], Awaitable[Response | None]]
-    ) -> None:
-        if not self._tasks.closing:
-            await ack()
-            self._tasks.start(self._answer(body, handler))
 
     async def _pressed(self, click: Click) -> Response | None:
         found = buttons.pressed(click.action)
@@ -108,25 +102,22 @@ class ButtonPresses:
 
     async def _rated(self, click: Click) -> Response | None:
         good, conversation = buttons.rated(click.action)
-        self._check(conversation, click.place)
+        self._check(conversation, click.place, click.person)
         return await self._dispatcher.rated(await self._press(click, conversation), good=good)
 
     async def _asked_why(self, click: Click) -> Response | None:
         value = string(click.action.get("value"))
-        _, conversation = reasons.subject(value)
-        self._check(conversation, click.place)
-        try:
-            view = reasons.modal(value)
-            await self._web.call(self._web.client.views_open(trigger_id=click.trigger, view=view))
-        except PlatformError as error:
-            log.warning("Slack: could not open a form: %s: %s", type(error).__name__, error)
-            return Response(NO_FORM)
-        return None
+        about = reasons.Subject.read(value)
+        self._check(about.conversation, click.place, click.person)
+        opened = await self._web.open_form(click.trigger, reasons.modal(value))
+        return None if opened else Response(NO_FORM)
 
     @staticmethod
-    def _check(conversation: Conversation, where: Place) -> None:
-        """Raises ValueError for a conversation that is in another place."""
-        if not conversation.is_in(where.channel_scope):
+    def _check(conversation: Conversation, where: Place, person: Person) -> None:
+        """Raises ValueError for a conversation that is in another place. A private answer that goes on as a direct
+        message keeps its own."""
+        own = where.direct and conversation.owner == person.id
+        if not (conversation.is_in(where.channel_scope) or own):
             raise ValueError("none of our buttons here names that conversation")
 
     async def _author(self, person: Person) -> Author:
@@ -146,7 +137,8 @@ class ButtonPresses:
             thread = pressed.thread
             response = await handler(pressed)
             if response and response.asks_why:
-                below = (reasons.button(pressed.message, buttons.rated(pressed.action)[1]),)
+                conversation = buttons.rated(pressed.action)[1]
+                below = (reasons.button(reasons.Subject(pressed.message, conversation, pressed.place.channel)),)
         except ValueError as error:  # a button from another version or another app
             log.info("Slack: a press can't be read: %s", error)
             response = Response(UNKNOWN)

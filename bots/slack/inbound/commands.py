@@ -27,7 +27,7 @@ from core.commands.asking import AskedByCommand, asked
 from core.commands.registry import Invocation, parse
 from core.commands.responses import Form, Response, RightsOf
 from core.domain.conversation import Address, Author, Place
-from core.domain.errors import NebulaBotError, PlatformError, UserError
+from core.domain.errors import NebulaBotError, UserError
 from core.domain.options import Placement
 from core.domain.question import Question
 from core.domain.turn_id import TurnId
@@ -42,7 +42,7 @@ OLD_FORM = "Sorry, this form no longer works. Close it, and open it again."
 
 
 class Commands:
-    """Bolt listeners. Each acknowledges at once and leaves the rest to a task."""
+    """Bolt listeners. Each acknowledges at once and leaves the rest to a task; while the process shuts down, none."""
 
     def __init__(
         self,
@@ -73,16 +73,16 @@ class Commands:
 
     async def slash(self, ack: AsyncAck, body: Json) -> None:
         """Handle a slash command, whatever its name in the app."""
-        await ack()
-        self._tasks.start(self._run_command(body))
+        await self._tasks.acknowledged(ack, partial(self._run_command, body))
 
     async def asked_for_form(self, ack: AsyncAck, body: Json) -> None:
         """Handle a press of the button that opens a form."""
-        await ack()
-        self._tasks.start(self._reopen_form(body))
+        await self._tasks.acknowledged(ack, partial(self._reopen_form, body))
 
     async def submitted(self, ack: AsyncAck, body: Json) -> None:
         """Handle a submitted form: the modal shows what is wrong with it, if that is known in time."""
+        if self._tasks.closing:
+            return
         try:
             submission = payloads.submission(body)
             context = forms.FormContext.read(submission.metadata, self._me.team, self._form_key)
@@ -142,7 +142,7 @@ class Commands:
         question = Question(turn, place, invocation.author, "")
         address = ResponseAddress(url)
         if wanted is None:
-            if place.direct and not await self._people.absent(place.channel):
+            if place.direct and await self._people.absent(place.channel) is False:
                 return ALONE
             return await ask_privately(self._dispatcher, self._people, catch_up(question), address)
         prompt, private = privately(wanted.text)
@@ -173,14 +173,7 @@ class Commands:
             await self._reply(click.response_url, response, thread)
 
     async def _open_modal(self, trigger: str, form: Form, context: forms.FormContext) -> bool:
-        """Open a modal; its trigger is valid for three seconds (docs.slack.dev/reference/methods/views.open)."""
-        view = forms.modal(form, context, self._form_key)
-        try:
-            await self._web.call(self._web.client.views_open(trigger_id=trigger, view=view))
-        except PlatformError as error:
-            log.warning("Slack: could not open a form: %s: %s", type(error).__name__, error)
-            return False
-        return True
+        return await self._web.open_form(trigger, forms.modal(form, context, self._form_key))
 
     async def _show_outcome(self, outcome: "asyncio.Task[Response | None]", context: forms.FormContext) -> None:
         """Show the outcome of a form once it is known."""

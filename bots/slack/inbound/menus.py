@@ -5,6 +5,7 @@ import asyncio
 import logging
 import time
 from dataclasses import replace
+from functools import partial
 
 from slack_bolt.context.ack.async_ack import AsyncAck
 
@@ -22,7 +23,7 @@ from bots.slack.outbound import responses
 from bots.slack.outbound.ephemeral_surface import ResponseAddress
 from core.commands.responses import Response
 from core.domain.conversation import Author
-from core.domain.errors import PlatformError, StoreError
+from core.domain.errors import NebulaBotError, StoreError
 from core.domain.question import Question
 from core.domain.surroundings import CHOSEN_CHARACTERS, Role, Said
 from core.domain.turn_id import TurnId
@@ -53,9 +54,9 @@ async def ask_privately(
     """Do so for an answer that only the person who asks sees; in direct messages with the bot that is any answer.
     `since`: when the address was given to us (epoch seconds), 0 for now."""
     place = question.place
-    if place.direct and not await people.absent(place.channel):
+    if place.direct and await people.absent(place.channel) is False:
         return await ask(dispatcher, question)
-    # A direct message of two other people is a place like any other.
+    # A direct message of two other people is a place like any other, and unknown is not yes.
     place = replace(place, direct=False)
     return await ask(dispatcher, replace(question, place=place, private=True, interaction=address.token(since)))
 
@@ -66,8 +67,14 @@ def _address(url: str, thread: str, message: Said) -> ResponseAddress:
     return ResponseAddress(url, thread, replaces=message.role is not Role.US)
 
 
+def _refusal(outcome: "asyncio.Task[str | None]") -> str:
+    """Return what a finished attempt to ask says, "" if the question was accepted; a task that failed says nothing."""
+    sentence = outcome.result()
+    return NebulaBotError.notice if sentence is None else sentence
+
+
 class SlackMenus:
-    """Bolt listeners. Each acknowledges at once and leaves the rest to a task."""
+    """Bolt listeners. Each acknowledges at once and leaves the rest to a task; while the process shuts down, none."""
 
     def __init__(
         self,
@@ -88,16 +95,16 @@ class SlackMenus:
 
     async def ask(self, ack: AsyncAck, body: Json) -> None:
         """Handle "Ask Nebula": open the form."""
-        await ack()
-        self._tasks.start(self._open(body))
+        await self._tasks.acknowledged(ack, partial(self._open, body))
 
     async def summarise(self, ack: AsyncAck, body: Json) -> None:
         """Handle "Summarise thread": ask at once."""
-        await ack()
-        self._tasks.start(self._summarise(body))
+        await self._tasks.acknowledged(ack, partial(self._summarise, body))
 
     async def submitted(self, ack: AsyncAck, body: Json) -> None:
         """Handle the form: it shows what is wrong, or closes once the question is stored."""
+        if self._tasks.closing:
+            return
         try:
             sent = payloads.submission(body)
             message = ChosenMessage.read(sent.metadata, self._me.team, sent.person.id, self._form_key)
@@ -121,15 +128,15 @@ class SlackMenus:
 
         outcome = self._tasks.start(accept())
         done, _ = await asyncio.wait({outcome}, timeout=self._patience.form)
-        if done and (refusal := outcome.result()):
+        if done and (refusal := _refusal(outcome)):
             await ack(response_action="errors", errors=forms.errors(refusal))
             return
         await ack()
-        if refusal := await outcome:
+        await asyncio.wait({outcome})
+        if refusal := _refusal(outcome):
             await self._tell(message.url, refusal, message.thread)
 
     async def _open(self, body: Json) -> None:
-        """Open the form; its trigger is valid for three seconds (docs.slack.dev/reference/methods/views.open)."""
         found = await self._chosen(body)
         if found is None:
             return
@@ -137,10 +144,7 @@ class SlackMenus:
         thread = choice.thread if choice.thread != choice.ts else ""
         form = ChosenMessage(choice.place.channel, thread, choice.response_url, round(time.time()), message)
         view = chosen.modal(form, self._me.team, choice.person.id, self._form_key)
-        try:
-            await self._web.call(self._web.client.views_open(trigger_id=choice.trigger, view=view))
-        except PlatformError as error:
-            log.warning("Slack: could not open a form: %s: %s", type(error).__name__, error)
+        if not await self._web.open_form(choice.trigger, view):
             await self._tell(choice.response_url, NO_FORM, thread)
 
     async def _summarise(self, body: Json) -> None:

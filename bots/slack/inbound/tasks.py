@@ -2,9 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
+
+from slack_bolt.context.ack.async_ack import AsyncAck
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +36,13 @@ class TaskSupervisor:
                     await asyncio.wait(self._running, timeout=_DRAIN_SECONDS)
                 for task in self._running:
                     task.cancel()
+
+    async def acknowledged(self, ack: AsyncAck, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Acknowledge a command, press or choice at once, and do what it asks for in a task. While the process shuts
+        down nobody would do it, so it is not acknowledged: people see that, and try again."""
+        if not self.closing:
+            await ack()
+            self.start(work())
 
     def start(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T | None]":
         """Run work in a task. If it fails, log the error; the task's result is then None."""

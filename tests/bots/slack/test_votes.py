@@ -75,6 +75,23 @@ async def test_a_reason_is_asked_for_and_kept(redis_url: str, channel: str, capl
     assert "is wrong" not in caplog.text
 
 
+async def test_a_private_answer_that_came_directly_takes_votes(redis_url: str) -> None:
+    """The buttons under it name the conversation of the channel where it was asked, to nobody but the asker."""
+    async with slack_room(redis_url) as room:
+        room.at_once()
+        room.nebula.answer_next("The answer.")
+        room.slack.faults.add("response_url", faults.refused("used_url"), times=None)
+        await room.slash("ann", "#general", "ask --private talk")
+        message = await room.answered("@ann", "The answer.")
+        await room.quiet()
+        room.slack.faults.clear()
+        await vote(room, "ann", message, good=True)
+        sent = await room.fill("ann", await form(room, "ann", message), "It is wrong.")
+        assert (sent.problem, sent.closed) == ("", True)
+        assert "It is wrong." in await ratings(room, "ann", "@ann")
+        assert "wrong" not in await ratings(room, "eve")
+
+
 async def test_reasons_are_not_read_aloud(redis_url: str) -> None:
     """The response to `!ratings` is for all to read, so it only says that there are some."""
     async with slack_room(redis_url) as room:
