@@ -63,7 +63,7 @@ class ButtonPresses:
 
     async def explained(self, ack: AsyncAck, body: Json) -> None:
         """Handle a submitted reason: the form shows what is wrong with it, or closes."""
-        if self._tasks.closing:
+        if self._tasks.refuses(ack):
             return
         try:
             sent = submission(body)

@@ -81,7 +81,7 @@ class Commands:
 
     async def submitted(self, ack: AsyncAck, body: Json) -> None:
         """Handle a submitted form: the modal shows what is wrong with it, if that is known in time."""
-        if self._tasks.closing:
+        if self._tasks.refuses(ack):
             return
         try:
             submission = payloads.submission(body)

@@ -103,7 +103,7 @@ class SlackMenus:
 
     async def submitted(self, ack: AsyncAck, body: Json) -> None:
         """Handle the form: it shows what is wrong, or closes once the question is stored."""
-        if self._tasks.closing:
+        if self._tasks.refuses(ack):
             return
         try:
             sent = payloads.submission(body)

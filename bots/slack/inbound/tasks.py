@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from slack_bolt.context.ack.async_ack import AsyncAck
+from slack_bolt.response import BoltResponse
 
 log = logging.getLogger(__name__)
 
@@ -38,11 +39,17 @@ class TaskSupervisor:
                     task.cancel()
 
     async def acknowledged(self, ack: AsyncAck, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Acknowledge a command, press or choice at once, and do what it asks for in a task. While the process shuts
-        down nobody would do it, so it is not acknowledged: people see that, and try again."""
-        if not self.closing:
+        """Acknowledge a command, press or choice at once, and do what it asks for in a task."""
+        if not self.refuses(ack):
             await ack()
             self.start(work())
+
+    def refuses(self, ack: AsyncAck) -> bool:
+        """Refuse a request, and return that, while the process shuts down: nobody would do what it asks for, and people
+        see that it failed and try again. Bolt itself would wait for three seconds, and then ask the next listener."""
+        if self.closing:
+            ack.response = BoltResponse(status=503, body="")
+        return self.closing
 
     def start(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T | None]":
         """Run work in a task. If it fails, log the error; the task's result is then None."""
