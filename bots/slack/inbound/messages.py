@@ -194,8 +194,9 @@ class Listeners:
             await self._heard(raw, await self.question(raw))
 
     async def _overheard_edit(self, raw: RawQuestion) -> None:
-        """An edit of a message that may have been a question without a mention."""
-        if await self._dispatcher.followups.listens(raw.place, raw.user):
+        """An edit of what may have been a question without a mention, perhaps where the bot no longer listens."""
+        listens = await self._dispatcher.followups.listens(raw.place, raw.user)
+        if listens or await self._dispatcher.knows(raw.place, raw.message):
             await self._dispatcher.edited(await self.question(raw), asks=False)
 
     async def _heard(self, raw: RawQuestion, question: Question) -> None:

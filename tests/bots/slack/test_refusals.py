@@ -128,7 +128,7 @@ async def test_several_refusals_in_a_row_are_believed(redis_url: str) -> None:
 
 
 async def test_refused_responses_are_believed_too(redis_url: str) -> None:
-    """What commands and private answers have shown counts as much, also for replies; a success begins the count anew."""
+    """What commands have shown counts as much, also for replies; a success begins the count anew."""
     async with slack_room(redis_url) as room:
 
         async def shown(*, refused: bool = False) -> set[str]:
