@@ -173,11 +173,13 @@ class GatewayClient(discord.Client):
     async def _overhear(self, message: discord.Message, me: discord.ClientUser) -> None:
         """Pass on a message without a mention if it is meant for the bot; otherwise nobody is told anything."""
         said, followups = remark_of(message, me), self._dispatcher.followups
-        if rule_of_message(said):
+        known = self._places.known(message)
+        # Most of what people say is for nobody here: it waits for no other message, and in no outage.
+        if rule_of_message(said) or (known and not followups.may_be_meant(said, known)):
             return
 
         async def heard() -> Response | None:
-            place = await self._places.of_message(message)
+            place = known or await self._places.of_message(message)
             if not await followups.listens(place, str(message.author.id)):
                 return None
             return await self._heard(message, place, me, overheard=True)
