@@ -23,7 +23,7 @@ from core.domain.errors import NebulaBotError, PlatformError, UserError
 from core.domain.options import Placement
 from core.domain.question import Question
 from core.domain.turn_id import TurnId
-from core.inbound.menus import privately
+from core.inbound.menus import ALONE, privately
 from core.settings.config import Config
 from core.store.turns import Queued
 from core.text import harmless
@@ -31,7 +31,6 @@ from core.text import harmless
 PLACE = Place(platform="console", workspace="-", channel="terminal", direct=True)
 CONVERSATION = Conversation(PLACE.name)
 YOU = Author(id="you", name="you")
-ALONE = "Nobody else writes here, so there is nothing to catch up on."
 NOT_SAVED = "I could not save the file"
 WELCOME = "Ask anything. `/help` lists the commands, Ctrl-C stops an answer, Ctrl-D quits."
 

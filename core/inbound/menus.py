@@ -10,6 +10,7 @@ from core.text import one_line
 
 ASK, SUMMARISE = "Ask Nebula", "Summarise thread"
 """The names of the menus of a message, on every platform."""
+ALONE = "Nobody else writes here, so there is nothing to catch up on."
 
 _SUMMARISE = (
     "Summarise this thread: what it is about, who said what that matters, what was decided, and what is still open."

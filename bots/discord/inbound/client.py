@@ -20,9 +20,9 @@ from bots.discord.inbound.backfill import DiscordBackfill
 from bots.discord.inbound.channels import Places
 from bots.discord.inbound.edits import MessageEdits, by_a_program, is_partial
 from bots.discord.inbound.interactions import ANSWER_SECONDS, Interactions
-from bots.discord.inbound.messages import asks, question_of, remark_of
+from bots.discord.inbound.messages import asks, by_bot, question_of, remark_of
 from bots.discord.inbound.ordering import ArrivalOrder
-from bots.discord.inbound.otherbots import OtherBotsMessages, Reposts, bot_author, by_bot, ids_of
+from bots.discord.inbound.otherbots import OtherBotsMessages, Reposts, bot_author, ids_of
 from bots.discord.inbound.people import UNCLEAR, Members, permissions_in, rights_of
 from bots.discord.introduction import introduce
 from bots.discord.outbound.responses import Responses

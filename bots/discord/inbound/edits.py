@@ -12,7 +12,7 @@ from cachetools import FIFOCache
 from bots.discord.api.private_api import channel_of, message_from
 from bots.discord.api.rest import Rest
 from bots.discord.inbound.channels import Places
-from bots.discord.inbound.messages import asks, question_of, remark_of
+from bots.discord.inbound.messages import asks, by_bot, question_of, remark_of
 from bots.discord.inbound.ordering import ArrivalOrder
 from bots.discord.inbound.otherbots import Reposts
 from bots.discord.inbound.people import Members
@@ -62,7 +62,7 @@ class MessageEdits:
 
         async def step() -> None:
             whole = message or await self._whole(data)
-            if me is None or whole is None or whole.author.bot or whole.webhook_id is not None:
+            if me is None or whole is None or by_bot(whole):
                 return
             place, author = await self._places.of_message(whole), await self._members.author(whole)
             addressed = asks(whole, me)

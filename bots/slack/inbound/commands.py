@@ -32,12 +32,11 @@ from core.domain.options import Placement
 from core.domain.question import Question
 from core.domain.turn_id import TurnId
 from core.inbound.dispatcher import Dispatcher
-from core.inbound.menus import catch_up, privately
+from core.inbound.menus import ALONE, catch_up, privately
 
 log = logging.getLogger(__name__)
 
 INVITE = "I'm not in this conversation, so I can't answer here. Add me to the channel with `/invite` and ask again."
-ALONE = "Nobody else writes here, so there is nothing to catch up on."
 OLD_FORM = "Sorry, this form no longer works. Close it, and open it again."
 
 

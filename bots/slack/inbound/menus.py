@@ -141,27 +141,23 @@ class SlackMenus:
         if found is None:
             return
         choice, message = found
-        thread = choice.thread if choice.thread != choice.ts else ""
-        form = ChosenMessage(choice.place.channel, thread, choice.response_url, round(time.time()), message)
+        form = ChosenMessage(choice.place.channel, choice.shown_in, choice.response_url, round(time.time()), message)
         view = chosen.modal(form, self._me.team, choice.person.id, self._form_key)
         if not await self._web.open_form(choice.trigger, view):
-            await self._tell(choice.response_url, NO_FORM, thread)
+            await self._tell(choice.response_url, NO_FORM, choice.shown_in)
 
     async def _summarise(self, body: Json) -> None:
         found = await self._chosen(body)
         if found is None:
             return
         choice, message = found
-        # Slack shows such a message in a thread only if the thread exists, and its first message is chosen in the
-        # channel (docs.slack.dev/reference/methods/chat.postEphemeral).
-        thread = choice.thread if choice.thread != choice.ts else ""
         place = payloads.place(choice.place.channel, self._me, choice.thread or choice.ts)
         turn = TurnId(f"slack/{self._me.team}/{place.channel}/menu/{choice.person.id}/{choice.at}")
         author = await self._author(choice.person)
         question = summary(Question(turn, place, author, "", at=time.time(), about=(message,)))
-        address = _address(choice.response_url, thread, message)
+        address = _address(choice.response_url, choice.shown_in, message)
         if refusal := await ask_privately(self._dispatcher, self._people, question, address):
-            await self._tell(choice.response_url, refusal, thread)
+            await self._tell(choice.response_url, refusal, choice.shown_in)
 
     async def _chosen(self, body: Json) -> tuple[MenuChoice, Said] | None:
         """Read a choice and the message in words; None if there is nothing to read, which the person is told."""
@@ -173,7 +169,7 @@ class SlackMenus:
         (message,) = await said([{**choice.message, "ts": choice.ts}], CHOSEN_CHARACTERS, self._incoming_text, self._me)
         if message.text.strip():
             return choice, chosen.shortened(message, CHOSEN_CHARACTERS)
-        await self._tell(choice.response_url, NOTHING_CHOSEN, choice.thread if choice.thread != choice.ts else "")
+        await self._tell(choice.response_url, NOTHING_CHOSEN, choice.shown_in)
         return None
 
     async def _tell(self, url: str, sentence: str, thread: str) -> None:

@@ -15,7 +15,6 @@ from bots.sandbox.slack.people import InteractionResult, Submission
 from bots.sandbox.slack.values import Json, SlackMessage, View
 from bots.slack.components import chosen
 from bots.slack.components.chosen import MOST_METADATA
-from bots.slack.inbound.commands import ALONE
 from bots.slack.inbound.menus import NO_FORM, NO_QUESTION, NOTHING_CHOSEN, OLD_FORM
 from bots.slack.manifest import ASK_ABOUT, SUMMARISE_THREAD
 from core.access.admission import EMPTY, EXTERNAL
@@ -23,6 +22,7 @@ from core.domain.errors import NebulaBotError
 from core.domain.question import Question
 from core.domain.surroundings import CHOSEN_CHARACTERS, Role, Said
 from core.inbound.dispatcher import Dispatcher
+from core.inbound.menus import ALONE
 from core.store.turns import Acceptance
 from tests.bots.slack.harness import SlackRoom, slack_room
 from tests.bots.slack.test_surroundings import quoted
