@@ -13,9 +13,9 @@ from bots.slack.api.people import People
 from bots.slack.api.workspace import Capabilities, Identity, Patience
 from bots.slack.components import forms
 from bots.slack.inbound import payloads
-from bots.slack.inbound.buttons import UNKNOWN
 from bots.slack.inbound.menus import ask, ask_privately
 from bots.slack.inbound.payloads import Json
+from bots.slack.inbound.presses import UNKNOWN
 from bots.slack.inbound.tasks import TaskSupervisor
 from bots.slack.inbound.text import IncomingText
 from bots.slack.outbound import responses

@@ -12,8 +12,8 @@ from slack_bolt.context.ack.async_ack import AsyncAck
 from bots.slack.api.client import Web
 from bots.slack.api.people import People
 from bots.slack.api.workspace import Capabilities, Identity, Patience
-from bots.slack.components import chosen, forms
-from bots.slack.components.chosen import ChosenMessage
+from bots.slack.components import forms, menus
+from bots.slack.components.menus import ChosenMessage
 from bots.slack.inbound import payloads
 from bots.slack.inbound.payloads import Json, MenuChoice
 from bots.slack.inbound.surroundings import said
@@ -142,7 +142,7 @@ class SlackMenus:
             return
         choice, message = found
         form = ChosenMessage(choice.place.channel, choice.shown_in, choice.response_url, round(time.time()), message)
-        view = chosen.modal(form, self._me.team, choice.person.id, self._form_key)
+        view = menus.modal(form, self._me.team, choice.person.id, self._form_key)
         if not await self._web.open_form(choice.trigger, view):
             await self._tell(choice.response_url, NO_FORM, choice.shown_in)
 
@@ -168,7 +168,7 @@ class SlackMenus:
             return None
         (message,) = await said([{**choice.message, "ts": choice.ts}], CHOSEN_CHARACTERS, self._incoming_text, self._me)
         if message.text.strip():
-            return choice, chosen.shortened(message, CHOSEN_CHARACTERS)
+            return choice, menus.shortened(message, CHOSEN_CHARACTERS)
         await self._tell(choice.response_url, NOTHING_CHOSEN, choice.shown_in)
         return None
 

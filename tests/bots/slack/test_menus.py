@@ -13,8 +13,7 @@ from redis.asyncio import Redis
 from bots.sandbox.slack import faults
 from bots.sandbox.slack.people import InteractionResult, Submission
 from bots.sandbox.slack.values import Json, SlackMessage, View
-from bots.slack.components import chosen
-from bots.slack.components.chosen import MOST_METADATA
+from bots.slack.components.menus import MOST_METADATA, ChosenMessage
 from bots.slack.inbound.menus import NO_FORM, NO_QUESTION, NOTHING_CHOSEN, OLD_FORM
 from bots.slack.manifest import ASK_ABOUT, SUMMARISE_THREAD
 from core.access.admission import EMPTY, EXTERNAL
@@ -552,12 +551,12 @@ async def test_nothing_of_what_was_read_stays(
 def test_the_form_carries_nothing_that_is_not_in_its_proof() -> None:
     """Another key, person or workspace makes another proof."""
     said = Said("1.2", "bob", Role.PERSON, 1.2, "hello")
-    message = chosen.ChosenMessage("C1", "", "https://hooks.slack.com/x", 5.0, said)
+    message = ChosenMessage("C1", "", "https://hooks.slack.com/x", 5.0, said)
     written = message.write("T1", "U1", b"key")
-    assert chosen.ChosenMessage.read(written, "T1", "U1", b"key") == message
+    assert ChosenMessage.read(written, "T1", "U1", b"key") == message
     for workspace, person, key in (("T2", "U1", b"key"), ("T1", "U2", b"key"), ("T1", "U1", b"other")):
         with pytest.raises(ValueError, match="not our form"):
-            chosen.ChosenMessage.read(written, workspace, person, key)
+            ChosenMessage.read(written, workspace, person, key)
     for text in ("", "[]", "{}", "null", "[" * 100_000):
         with pytest.raises(ValueError, match=r"not our form|Expecting|JSON"):
-            chosen.ChosenMessage.read(text, "T1", "U1", b"key")
+            ChosenMessage.read(text, "T1", "U1", b"key")

@@ -9,8 +9,8 @@ import pytest
 from bots.sandbox.slack import faults
 from bots.sandbox.slack.people import InteractionResult
 from bots.sandbox.slack.values import SlackMessage, View
-from bots.slack.components import reasons
-from bots.slack.inbound.buttons import NO_FORM, OLD_REASON, UNKNOWN
+from bots.slack.components import votes
+from bots.slack.inbound.presses import NO_FORM, OLD_REASON, UNKNOWN
 from core.commands.handlers import ALOUD
 from core.domain.conversation import LONGEST_REASON
 from core.inbound.buttons import NO_VOTE, NOTED
@@ -41,8 +41,8 @@ async def vote(room: SlackRoom, who: str, message: SlackMessage, *, good: bool =
 async def form(room: SlackRoom, who: str, message: SlackMessage) -> View:
     """Vote an answer down, and open the modal."""
     thanks = await vote(room, who, message)
-    assert thanks.buttons == (reasons.ASKED,)
-    await room.slack.press(room.people[who], thanks, reasons.ASKED)
+    assert thanks.buttons == (votes.ASKED,)
+    await room.slack.press(room.people[who], thanks, votes.ASKED)
     return await room.form()
 
 
@@ -131,7 +131,7 @@ async def test_a_forged_button_opens_no_form(redis_url: str, value: str) -> None
     async with slack_room(redis_url) as room:
         thanks = await vote(room, "bob", await answer(room))
         element: dict[str, Any] = {"type": "button", "text": {"type": "plain_text", "text": "x"}, "value": value}
-        block = {"type": "actions", "block_id": "forged", "elements": [{**element, "action_id": reasons.ASKED}]}
+        block = {"type": "actions", "block_id": "forged", "elements": [{**element, "action_id": votes.ASKED}]}
         assert await told(room, await press(room, replace(thanks, blocks=(block,)))) == UNKNOWN
 
 
@@ -145,7 +145,7 @@ async def test_a_form_that_does_not_open(redis_url: str) -> None:
 
 async def press(room: SlackRoom, thanks: SlackMessage) -> InteractionResult:
     """Press the button that opens the form."""
-    return await room.slack.press(room.people["bob"], thanks, reasons.ASKED)
+    return await room.slack.press(room.people["bob"], thanks, votes.ASKED)
 
 
 async def told(room: SlackRoom, pressed: InteractionResult) -> str:

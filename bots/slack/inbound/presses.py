@@ -11,7 +11,7 @@ from slack_bolt.context.ack.async_ack import AsyncAck
 from bots.slack.api.client import Web
 from bots.slack.api.people import People
 from bots.slack.api.workspace import Capabilities, Identity, Patience
-from bots.slack.components import blocks, buttons, forms, reasons
+from bots.slack.components import blocks, buttons, forms, votes
 from bots.slack.inbound.payloads import Click, Json, Person, click, place, string, submission
 from bots.slack.inbound.tasks import TaskSupervisor
 from bots.slack.outbound import responses
@@ -67,7 +67,7 @@ class ButtonPresses:
             return
         try:
             sent = submission(body)
-            about = reasons.Subject.read(sent.metadata)
+            about = votes.Subject.read(sent.metadata)
             where = place(about.channel, self._me)
             self._check(about.conversation, where, sent.person)
         except ValueError as error:
@@ -107,9 +107,9 @@ class ButtonPresses:
 
     async def _asked_why(self, click: Click) -> Response | None:
         value = string(click.action.get("value"))
-        about = reasons.Subject.read(value)
+        about = votes.Subject.read(value)
         self._check(about.conversation, click.place, click.person)
-        opened = await self._web.open_form(click.trigger, reasons.modal(value))
+        opened = await self._web.open_form(click.trigger, votes.modal(value))
         return None if opened else Response(NO_FORM)
 
     @staticmethod
@@ -138,7 +138,7 @@ class ButtonPresses:
             response = await handler(pressed)
             if response and response.asks_why:
                 conversation = buttons.rated(pressed.action)[1]
-                below = (reasons.button(reasons.Subject(pressed.message, conversation, pressed.place.channel)),)
+                below = (votes.button(votes.Subject(pressed.message, conversation, pressed.place.channel)),)
         except ValueError as error:  # a button from another version or another app
             log.info("Slack: a press can't be read: %s", error)
             response = Response(UNKNOWN)
