@@ -21,19 +21,20 @@ from bots.slack.api.connection import SocketConnections
 from bots.slack.api.download import Downloads
 from bots.slack.api.lookups import CallBudget
 from bots.slack.api.people import People
+from bots.slack.api.tasks import TaskSupervisor
 from bots.slack.api.workspace import PATIENCE, Capabilities, Identity, Patience
 from bots.slack.components import buttons, forms, menus, votes
 from bots.slack.config import SlackConfig
 from bots.slack.examine import MEND_APP_TOKEN, MEND_BOT_TOKEN, examine, failed, granted, identity, scopes
 from bots.slack.greetings import Greetings
 from bots.slack.inbound.backfill import SlackBackfill
+from bots.slack.inbound.collaborators import Collaborators
 from bots.slack.inbound.commands import Commands
 from bots.slack.inbound.menus import SlackMenus
 from bots.slack.inbound.messages import Listeners
 from bots.slack.inbound.presence import SlackPresence
 from bots.slack.inbound.presses import ButtonPresses
 from bots.slack.inbound.surroundings import CALLS, SlackSurroundings
-from bots.slack.inbound.tasks import TaskSupervisor
 from bots.slack.inbound.text import IncomingText
 from bots.slack.manifest import ASK_ABOUT, FOR_HISTORY, SCOPES, SUMMARISE_THREAD
 from bots.slack.outbound.agent_pane import AgentPane
@@ -207,7 +208,7 @@ class Slack:
                 greetings.joined,
                 self._eyes.sign,
             )
-            commands = Commands(
+            collaborators = Collaborators(
                 dispatcher,
                 me,
                 self._web,
@@ -215,25 +216,12 @@ class Slack:
                 people,
                 incoming_text,
                 tasks,
-                self._open,
                 share_file,
                 patience,
                 form_key,
             )
-            button_presses = ButtonPresses(
-                dispatcher, me, self._web, self._capabilities, people, tasks, share_file, patience
-            )
-            message_menus = SlackMenus(
-                dispatcher,
-                me,
-                self._web,
-                self._capabilities,
-                people,
-                incoming_text,
-                tasks,
-                patience,
-                form_key,
-            )
+            commands = Commands(collaborators, self._open)
+            button_presses, message_menus = ButtonPresses(collaborators), SlackMenus(collaborators)
             backfill = SlackBackfill(
                 dispatcher, me, self._web, self._capabilities, self._limiter, listeners.accepts, listeners.question
             )

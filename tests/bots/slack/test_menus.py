@@ -134,11 +134,15 @@ class Failing(Dispatcher):
         raise RuntimeError("as the test requests")
 
 
-async def test_a_form_whose_question_fails_says_so(redis_url: str, caplog: pytest.LogCaptureFixture) -> None:
-    """It stays open, with the words in it."""
+async def test_a_question_that_fails_says_so(redis_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A form stays open, with the words in it; a menu and a command have a sentence for the person alone."""
     async with slack_room(redis_url, dispatcher=Failing) as room:
         await choose(room, "ann", await room.say("bob", "#general", "hello"))
         assert await fill(room, await room.form(), "why?") == {"text": NebulaBotError.notice}
+        await choose(room, "ann", room.slack.messages(room.where("#general"))[0], SUMMARISE_THREAD)
+        await told(room, NebulaBotError.notice)
+        failed = await room.slash("ann", "#general", "ask why?")
+        assert [each.shown for each in await room.until(lambda: failed.messages)] == [NebulaBotError.notice]
     assert "as the test requests" in caplog.text
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -37,12 +37,6 @@ class TaskSupervisor:
                     await asyncio.wait(self._running, timeout=_DRAIN_SECONDS)
                 for task in self._running:
                     task.cancel()
-
-    async def acknowledged(self, ack: AsyncAck, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Acknowledge a command, press or choice at once, and do what it asks for in a task."""
-        if not self.refuses(ack):
-            await ack()
-            self.start(work())
 
     def refuses(self, ack: AsyncAck) -> bool:
         """Refuse a request, and return that, while the process shuts down: nobody would do what it asks for, and people
