@@ -2,7 +2,7 @@
 
 A command's token lives for 15 minutes (docs.discord.com, Receiving and Responding to Interactions). After that, or
 if Discord drops it earlier, the surface edits the same messages as ordinary ones. Where that is not possible, it
-posts the text again, so that nothing is lost.
+posts the text again, so that nothing is lost; where the bot is no member, the reply ends there.
 """
 
 import asyncio

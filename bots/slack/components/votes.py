@@ -1,4 +1,5 @@
-"""The button and the modal that ask why somebody voted an answer down. Both name the answer and its conversation."""
+"""The button and the modal that ask why somebody voted an answer down. Both name the answer and its conversation, and
+the channel where it is another one."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,5 +1,5 @@
-"""Handles the menus of a message, "Ask Nebula" and "Summarise thread", and private questions: only the person who asks
-sees the answers, and they work where the bot is no member."""
+"""Handles the menus of a message, "Ask Nebula" and "Summarise thread": only the person who asks sees the answers, and
+they work where the bot is no member."""
 
 import asyncio
 import logging
