@@ -6,6 +6,8 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from heapq import nlargest
+from itertools import pairwise
 from typing import Literal
 
 BEAT_SECONDS = 0.15  # between two reads of a quick stream, unless somebody asks for its text sooner
@@ -13,6 +15,7 @@ BEAT_SECONDS = 0.15  # between two reads of a quick stream, unless somebody asks
 # has to wait. After a read of so many bytes the next one follows at once.
 FULL_BYTES = 8_192
 QUICK_READS = 4  # a stream counts as quick after more reads in a row than this, each within BEAT_SECONDS
+_LIKELY = 16  # names that a misspelt one is compared with
 # Words in the names of models that see pictures.
 SEEING = (
     *("vl", "vision", "internvl", "gpt-4o", "gpt-4.1", "gpt-5", "gemini", "claude", "pixtral", "llava", "llama-4"),
@@ -160,13 +163,15 @@ class Catalog:
         if self.find(name):
             return ""
         known = {each.lower(): info.name for info in self.models for each in (info.name, info.alias) if each}
-        near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.75)
+        near = difflib.get_close_matches(name.lower(), _likely(name.lower(), known), n=1, cutoff=0.75)
         hint = f"Did you mean `{known[near[0]]}`? " if near else ""
         return f"This model is not on Nebula's list. {hint}I will try it anyway."
 
-    def names(self) -> Iterable[str]:
-        """The names of the models in the API, in the order of the catalog."""
-        return (info.name for info in self.models)
+
+def _likely(name: str, known: Iterable[str]) -> list[str]:
+    """The few names that share the most pairs of letters with this one: to compare any two takes a while."""
+    pairs = set(pairwise(name))
+    return nlargest(_LIKELY, known, key=lambda each: len(pairs.intersection(pairwise(each))))
 
 
 class Beat:

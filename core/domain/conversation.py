@@ -210,25 +210,30 @@ class Address:
     streaming: Streaming = Streaming.AUTO
 
 
+NOBODY = Author("", "")
+
+
 @dataclass(frozen=True, slots=True)
 class Exchange:
     """A question and its answer in the history. `messages` are the platform's ids of both, the question's first.
 
-    `thread`: the one in which both are a dialogue, which the answer may have opened; "" for the channel itself.
+    `thread`: the one in which both are a dialogue, which the answer may have opened; "" for the channel itself. It is
+    stored as it is, so whatever another version may not have stored has a default.
     """
 
     turn: TurnId
-    author: Author
-    question: str
-    answer: str
-    messages: tuple[str, ...]
-    at: float  # epoch seconds of the question
+    author: Author = NOBODY
+    question: str = ""
+    answer: str = ""
+    messages: tuple[str, ...] = ()
+    at: float = 0.0  # epoch seconds of the question
     model: str = ""
     others: tuple[str, ...] = ()  # ids of the other people whose questions it answers
     thread: str = ""
     written: float = 0.0  # epoch seconds of the answer, by the server's clock: the order of its versions
     finish: Finish | None = None  # why the model stopped, if it had more to say
     stopped: bool = False  # somebody ended the answer
+    files: tuple[Attachment, ...] = ()  # of the question, which may be read again; what is in them is not kept
 
     def asked_by(self, person: str) -> bool:
         """Whether this person asked it, or one of the questions that it answers."""

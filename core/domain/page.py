@@ -25,15 +25,14 @@ LABELS = {
     Action.AGAIN: "Regenerate",
     Action.GO_ON: "Continue",
     Action.SHARE: "Share",
-    Action.SEE: "Ask a model that sees",
     Action.FILE: "File",
     Action.TABLE: "CSV",
     Action.PREVIOUS: "‹",
     Action.NEXT: "›",
     Action.UNDO: "Undo",
 }
-MENU, WITH = "More…", "Regenerate with {}"
-"""The menu of an answer, and a model in it."""
+MENU, WITH, ASK = "More…", "Regenerate with {}", "Ask {}"
+"""The menu of an answer, a model in it, and the button of the model that sees."""
 # The form that asks why somebody voted an answer down: its button, its title, and who will read the reason.
 SAY_WHY, WHY, WHY_READ = "Say why", "What was wrong?", "Those who manage this channel can read it"
 
@@ -41,12 +40,14 @@ SAY_WHY, WHY, WHY_READ = "Say why", "What was wrong?", "Those who manage this ch
 @dataclass(frozen=True, slots=True)
 class Choices:
     """What people can choose under a complete answer, besides its buttons: models that answer the question again; which
-    of its `versions` this one is, counted from 1; and whether it can be undone."""
+    of its `versions` this one is, counted from 1; whether it can be undone; and the model that `sees` pictures which
+    this one did not see, "" for none."""
 
     models: tuple[str, ...] = ()
     version: int = 0
     versions: int = 0
     undo: bool = False
+    sees: str = ""
 
 
 NO_CHOICES = Choices()
@@ -69,6 +70,12 @@ class Page:
     thumbs: bool = False
     choices: Choices = NO_CHOICES
     raw: str = field(default="", compare=False)
+
+    @property
+    def buttons(self) -> tuple[tuple[Action, str], ...]:
+        """The actions with the words on their buttons."""
+        asks = ((Action.SEE, ASK.format(self.choices.sees.rpartition("/")[2])),) if self.choices.sees else ()
+        return (*((each, LABELS[each]) for each in self.actions), *asks)
 
     @property
     def bare(self) -> "Page":

@@ -20,6 +20,7 @@ class Step(StrEnum):
     CHANGED = "changed"  # the message that offers it
     SHARED = "shared"  # a private answer was shown to everybody
     DELETED = "deleted"  # the reply to a deleted question is taken away
+    UNDONE = "undone"  # the exchange was forgotten
     SILENT = "silent"  # it was said that a bot is not answered until a person asks
     BEGUN = "begun"  # the chat that it began is called by its first words
     TITLED = "titled"  # the chat that it began got a title

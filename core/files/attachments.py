@@ -1,4 +1,5 @@
-"""Reads the files of a question when it is answered, in time and in bounds, and keeps nothing of what is in them."""
+"""Reads the files of a question and of its dialogue when it is answered, in time and in bounds, and keeps nothing of
+what is in them."""
 
 import asyncio
 import logging
@@ -7,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from core.domain.chat import Picture
-from core.domain.conversation import Attachment
+from core.domain.conversation import Attachment, Exchange
 from core.domain.errors import Forbidden, Gone, PlatformError, Rejected, TooLong
 from core.domain.question import Question
 from core.domain.surroundings import Surroundings
@@ -23,9 +24,12 @@ Fetch = Callable[[str, Attachment, int], Awaitable[bytes]]
 MOST_FILES = 10  # of a question; Discord's and Slack's own clients send no more
 MOST_PICTURES = 4
 MOST_OF_ROOM = 3  # files of other messages
+# A question may go on about the files of so many exchanges before it, the newest of them.
+RECENT, MOST_EARLIER = 10, 3
 # In one process: each holds a file's bytes.
 AT_ONCE = 4
 _MOST_SENTENCES, _MOST_NAMES = 3, 5  # of the small print
+_PASSING = (Trouble.UNREACHABLE, Trouble.BUSY)  # another time the file may be read
 # A question about files that others sent.
 _ABOUT_FILES = re.compile(
     r"\b(?:files?|attach(?:ed|ments?)|documents?|pdfs?|spreadsheets?|pictures?|images?|photos?|screenshots?|uploaded)\b",
@@ -45,10 +49,12 @@ class FileBounds:
 
 @dataclass(frozen=True, slots=True)
 class Attached:
-    """What came of a question's files, in their order. `sizes`: the bytes of those that were read, by their names."""
+    """What came of a question's files, in their order. `sizes`: the bytes of each, 0 if they were not fetched. Two may
+    have one name, and two pictures be the same. `earlier`: how many of the first are files of questions before it."""
 
     files: tuple[FileText | Picture | Unread, ...] = ()
-    sizes: tuple[tuple[str, int], ...] = ()
+    sizes: tuple[int, ...] = ()
+    earlier: int = 0
 
     @property
     def pictures(self) -> tuple[Picture, ...]:
@@ -57,26 +63,36 @@ class Attached:
 
     @property
     def has_text(self) -> bool:
-        """Whether the text of a file was read."""
-        return any(isinstance(each, FileText) for each in self.files)
+        """Whether the text of a file was read that the question brought along."""
+        return any(isinstance(each, FileText) for each in self.files[self.earlier :])
+
+    def quotable_earlier(self) -> list[FileText | Unread]:
+        """The files of questions before this one."""
+        return [each for each in self.files[: self.earlier] if not isinstance(each, Picture)]
 
     def quotable(self, seen: Sequence[Picture]) -> list[FileText | Unread]:
-        """All but the pictures that the model sees: a picture that it does not see is a file that is not read."""
+        """All others but the pictures that the model sees: a picture that it does not see is a file that is not
+        read."""
         found: list[FileText | Unread] = []
-        for each in self.files:
+        for each in self.files[self.earlier :]:
             if not isinstance(each, Picture):
                 found.append(each)
-            elif each not in seen:
+            elif not _is_in(seen, each):
                 found.append(Unread(each.name, Trouble.UNSEEN))
         return found
 
-    def small_print(self, seen: Sequence[Picture], cut: Sequence[str] = ()) -> str:
+    def small_print(self, seen: Sequence[Picture], cut: Sequence[str] = (), *, again: bool = False) -> str:
         """The sentences that say what was read, and what not and why; "" if there are no files. `cut`: the names of
-        those of which the middle was left out."""
-        sizes = dict(self.sizes)
-        read = [each.name for each in self.files if isinstance(each, FileText) or each in seen]
-        unseen = [each.name for each in self.pictures if each not in seen]
-        sentences = [f"Read {_listed(f'{name} ({_size(sizes[name])})' for name in read)}."] if read else []
+        those of which the middle was left out. `again`: files of earlier questions were quoted."""
+        read = [
+            f"{each.name} ({_size(size)})" if isinstance(each, FileText) or _is_in(seen, each) else ""
+            for each, size in zip(self.files, self.sizes, strict=True)
+        ]
+        old, new = (list(filter(None, each)) for each in (read[: self.earlier], read[self.earlier :]))
+        unseen = [each.name for each in self.pictures if not _is_in(seen, each)]
+        sentences = [f"Read {_listed(new)}."] if new else []
+        if again and old:
+            sentences.append(f"Read again: {_listed(old)}.")
         if cut:
             sentences.append(f"Too long to read whole, so I left out the middle: {_listed(cut)}.")
         if unseen:
@@ -96,6 +112,10 @@ class Attached:
         """Both together."""
         return _few_pictures(Attached(self.files + other.files, self.sizes + other.sizes))
 
+    def behind(self, earlier: "Attached") -> "Attached":
+        """The same, with files of earlier questions before them."""
+        return Attached(earlier.files + self.files, earlier.sizes + self.sizes, len(earlier.files))
+
 
 NOTHING_ATTACHED = Attached()
 
@@ -108,29 +128,60 @@ class AttachmentReader:
         self._bounds = bounds or FileBounds()
         self._slots = asyncio.Semaphore(AT_ONCE)
 
-    async def of(self, question: Question) -> Attached:
-        """The files of a question; never raises."""
-        return await self._read(question, question.attachments)
+    def deadline(self) -> float:
+        """Until when a question that begins to wait for files now may do so, by the loop's clock."""
+        return asyncio.get_running_loop().time() + self._bounds.seconds
 
-    async def of_room(self, question: Question, around: Surroundings) -> Attached:
-        """The newest files of the messages that the question refers to, and of all around it if it speaks of files."""
+    async def of(self, question: Question, until: float) -> Attached:
+        """The files of a question; never raises."""
+        return await self._read(question, question.attachments, self._bounds.question, until)
+
+    async def of_dialogue(self, question: Question, dialogue: Sequence[Exchange], until: float) -> Attached:
+        """The newest files of the exchanges just before a question, since it may go on about them; never raises. In a
+        channel these are the asker's own. Of those that will never be read again, it names what the question is about.
+        """
+        known = {each.identity for each in question.attachments}
+        found = {
+            file.identity: file
+            for each in dialogue[-RECENT:]
+            if _goes_on(question, each)
+            for file in each.files
+            if file.identity not in known
+        }
+        read = await self._read(question, tuple(found.values())[-MOST_EARLIER:], self._bounds.file, until)
+        about = _ABOUT_FILES.search(question.text)
+
+        def matters(file: FileText | Picture | Unread) -> bool:
+            match file:
+                case Unread(name, trouble):
+                    return bool(trouble in _PASSING or about or name in question.text)
+                case _:
+                    return isinstance(file, FileText)
+
+        pairs = [each for each in zip(read.files, read.sizes, strict=True) if matters(each[0])]
+        return Attached(tuple(file for file, _ in pairs), tuple(size for _, size in pairs))
+
+    async def of_room(self, question: Question, around: Surroundings, own: Attached, until: float) -> Attached:
+        """The newest files of the messages that the question refers to, and of all around it if it speaks of files, in
+        what its own files left of its bounds; never raises."""
         said = list(around.referred)
         if _ABOUT_FILES.search(question.text):
             said = [*around.messages, *said]
-        own = {each.identity for each in question.attachments}
-        found = {file.identity: file for each in said for file in each.files if file.identity not in own}
-        return await self._read(question, tuple(found.values())[-MOST_OF_ROOM:])
+        known = {each.identity for each in question.attachments}
+        found = {file.identity: file for each in said for file in each.files if file.identity not in known}
+        left = self._bounds.question - sum(own.sizes)
+        return await self._read(question, tuple(found.values())[-MOST_OF_ROOM:], left, until)
 
-    async def _read(self, question: Question, attachments: Sequence[Attachment]) -> Attached:
-        """What is in these files. As many are fetched side by side as may all be as large as one file may be."""
+    async def _read(self, question: Question, attachments: Sequence[Attachment], left: int, until: float) -> Attached:
+        """What is in these files, of which `left` bytes may be fetched. As many are fetched side by side as may all be
+        as large as one file may be."""
         if not attachments:
             return NOTHING_ATTACHED
         found: dict[int, FileText | Picture | Unread] = {}
         sizes: dict[int, int] = {}
-        left = self._bounds.question
         waiting = list(range(min(MOST_FILES, len(attachments))))
         try:
-            async with asyncio.timeout(self._bounds.seconds):
+            async with asyncio.timeout_at(until):
                 while waiting and left > 0:
                     side_by_side = waiting[: max(1, min(AT_ONCE, left // self._bounds.file))]
                     waiting = waiting[len(side_by_side) :]
@@ -144,8 +195,7 @@ class AttachmentReader:
             waiting = [place for place in range(min(MOST_FILES, len(attachments))) if place not in found]
             found |= {place: _unread(attachments[place], Trouble.UNREACHABLE) for place in waiting}
         files = [found.get(place) or _unread(each, Trouble.MANY) for place, each in enumerate(attachments)]
-        named = tuple((files[place].name, size) for place, size in sizes.items())
-        return _few_pictures(Attached(tuple(files), named))
+        return _few_pictures(Attached(tuple(files), tuple(sizes.get(place, 0) for place in range(len(files)))))
 
     async def _one(
         self,
@@ -174,11 +224,27 @@ class AttachmentReader:
                 found[place] = _unread(attachment, Trouble.BUSY)
 
 
+def kept(attachments: Sequence[Attachment]) -> tuple[Attachment, ...]:
+    """The files that later questions may go on about: a picture is never sent again."""
+    return tuple(each for each in attachments if not each.kind.startswith("image/"))[-MOST_EARLIER:]
+
+
+def _goes_on(question: Question, exchange: Exchange) -> bool:
+    """Whether a question may be about what an exchange was about."""
+    place = question.place
+    return place.direct or bool(place.thread) or question.private or exchange.asked_by(question.author.id)
+
+
 def _few_pictures(attached: Attached) -> Attached:
     """The same, of whose pictures only the newest are left."""
     old = attached.pictures[:-MOST_PICTURES]
-    files = (Unread(each.name, Trouble.MANY) if each in old else each for each in attached.files)
+    files = (Unread(each.name, Trouble.MANY) if _is_in(old, each) else each for each in attached.files)
     return replace(attached, files=tuple(files)) if old else attached
+
+
+def _is_in(pictures: Sequence[Picture], file: object) -> bool:
+    """Whether this very file is one of the pictures: another one may hold the same."""
+    return any(each is file for each in pictures)
 
 
 def _unread(attachment: Attachment, trouble: Trouble) -> Unread:

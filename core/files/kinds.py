@@ -113,7 +113,8 @@ _HINTS = {
     **dict.fromkeys(("csv", "text/csv"), FileKind.CSV),
     **dict.fromkeys(("tsv", "tab", "text/tab-separated-values"), FileKind.TSV),
 }
-_ABOVE_ROOT = r"(?:\s|<\?xml[^>]*>|<!--.{0,1000}?-->)*"
+# No way back into any of it: there would be two for each comment.
+_ABOVE_ROOT = r"(?>\s+|<\?xml[^>]*>|<!--(?:(?!-->).){0,1000}-->)*+"
 _HTML = re.compile(rf"{_ABOVE_ROOT}<(?:!doctype\s+html|html[\s>])", re.IGNORECASE | re.DOTALL)
 _SVG = re.compile(rf"{_ABOVE_ROOT}(?:<!doctype\s+svg[^>]*>\s*)?<(?:svg:)?svg[\s>]", re.IGNORECASE | re.DOTALL)
 _XML = re.compile(r"\s*<\?xml\s", re.IGNORECASE)

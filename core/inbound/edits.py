@@ -89,16 +89,20 @@ class EditHandler:
     ) -> None:
         """An edit of a message that neither waits nor was answered lately. It may add the mention that was missing.
         Usually it concerns an old question: what was taken out of that is not remembered any more either, nor told in a
-        summary, since nobody can have it answered anew."""
+        summary, since nobody can have it answered anew. Other questions that share its answer are not forgotten for it.
+        """
+        ignored = settings.edits is EditPolicy.IGNORE
         exchange = await self._records.exchange(conversation, question.message)
         if exchange is None:
+            if not ignored and await self._records.summarises(conversation, question.message):
+                await self._records.delete(conversation, question.message)
             if asks and time.time() - question.at < _NEW_MESSAGE_SECONDS:
                 await self._inbox.accept(question)
             return
-        own = exchange.messages[:1] == (question.message,) and settings.edits is not EditPolicy.IGNORE
+        own = exchange.messages[:1] == (question.message,) and not exchange.others
         now = self._admission.judged(question)
         # an older version did not store the names of files
-        if own and exchange.question not in (now.words, now.text):
+        if own and not ignored and exchange.question not in (now.words, now.text):
             await self._records.delete(conversation, question.message)
 
     async def deleted(self, place: Place, message: str) -> None:

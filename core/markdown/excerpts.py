@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from core.markdown.blocks import nests
 from core.markdown.nesting import lines
 from core.markdown.tables import Cells, grid
+from core.pauses import Pausing
 
 # A fence, behind the marks of the quotes and list items around it.
 _FENCE = re.compile(r"((?:[ \t]|>|(?:[-+*]|\d{1,9}[.)])(?=[ \t]))*)(`{3,}|~{3,})([^\r\n]*)")
 _AROUND = re.compile(r"[ \t>]*")
+_ROWS = 500  # that are read between two pauses
 _RULE = re.compile(r"\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?")
 
 
@@ -34,12 +36,14 @@ class Excerpts:
     tables: tuple[Cells, ...] = ()
 
 
-def excerpts(markdown: str) -> Excerpts:
+def excerpts(markdown: str) -> Pausing[Excerpts]:
     """The excerpts of a text. Takes time in proportion to its length."""
     code: list[CodeBlock] = []
     tables: list[Cells] = []
     rest, table = iter(lines(markdown)), list[str]()
-    for line in rest:
+    for number, line in enumerate(rest):
+        if number % _ROWS == 0:
+            yield
         bare = _AROUND.sub("", line, count=1).strip()
         if opened := _FENCE.match(line):
             if opened[2][0] == "~" or "`" not in opened[3]:
@@ -48,9 +52,9 @@ def excerpts(markdown: str) -> Excerpts:
         if "|" in bare:
             table.append(bare)
             continue
-        tables += _table(table)
+        tables += yield from _table(table)
         table = []
-    tables += _table(table)
+    tables += yield from _table(table)
     return Excerpts(tuple(code), tuple(tables))
 
 
@@ -78,10 +82,15 @@ def _inside(line: str, width: int) -> str:
     return line[min(width, len(around)) :]
 
 
-def _table(rows: list[str]) -> tuple[Cells, ...]:
+def _table(rows: list[str]) -> Pausing[tuple[Cells, ...]]:
     """The table in lines that have bars, if there is one; what comes before its header is no part of it."""
     for index in range(1, len(rows)):
-        columns = rows[index].strip("|").count("|") + 1
-        if _RULE.fullmatch(rows[index]) and len((found := grid(rows[index - 1 :]))[0]) == columns:
+        if index % _ROWS == 0:
+            yield
+        head, columns = rows[index - 1 : index + 1], rows[index].strip("|").count("|") + 1
+        if _RULE.fullmatch(rows[index]) and len((found := grid(head))[0]) == columns:
+            for begin in range(index + 1, len(rows), _ROWS):
+                found += grid((*head, *rows[begin : begin + _ROWS]))[1:]
+                yield
             return (found,) if len(found) > 1 else ()
     return ()

@@ -234,7 +234,7 @@ class Nebula:
                 try:
                     delta = decoder.feed(data)
                 except AttemptFailed as failed:
-                    raise self._judged(failed) from None
+                    raise self._judged(failed, request) from None
                 if decoder.alive:
                     deadline = clock() + self._between
                     if beat:
@@ -246,7 +246,7 @@ class Nebula:
             try:
                 last = decoder.close()
             except AttemptFailed as failed:
-                raise self._judged(failed) from None
+                raise self._judged(failed, request) from None
             self._answered = True
             yield last
             with suppress(TimeoutError, *CONNECTION_ERRORS):
@@ -271,9 +271,7 @@ class Nebula:
                     yield response, len(content)
                     return
                 body = await error_body(response)
-                failed = self._refusal(response, body, model)
-            if isinstance(failed.error, CantSee) and not request.pictures:
-                failed = AttemptFailed(BadRequest(str(failed)))
+                failed = _possible(self._refusal(response, body, model), request)
             unset = frozenset(name for name, value in fields.items() if value is None)
             other = adapted(dialect, response.status_code, refusal_words(body), frozenset(fields), unset)
             if (
@@ -309,12 +307,12 @@ class Nebula:
             raise RuntimeError("use Nebula inside `async with`")
         return self._http
 
-    def _judged(self, failed: AttemptFailed) -> AttemptFailed:
+    def _judged(self, failed: AttemptFailed, request: ChatRequest) -> AttemptFailed:
         """What a failure of an answer means: a web page, that the address is wrong, unless the API answered before."""
         if isinstance(failed.error, WebPage):
             said = f"{failed.error}: {wrong_path(self._base)}"
             failed.error = ServerTrouble(str(failed.error)) if self._answered else WrongAddress(said)
-        return failed
+        return _possible(failed, request)
 
     def _no_connection(self, error: Exception) -> ModelError:
         """What it means that no response came. Before there ever was one, the address may be wrong: nobody should be
@@ -353,6 +351,12 @@ class Nebula:
             await response.aclose()
         # a large list takes a while, and answers must not wait for it
         return await asyncio.to_thread(_offered, body)
+
+
+def _possible(failed: AttemptFailed, request: ChatRequest) -> AttemptFailed:
+    """The failure, in which a request without pictures can't be refused for them."""
+    blind = isinstance(failed.error, CantSee) and not request.pictures
+    return AttemptFailed(BadRequest(str(failed))) if blind else failed
 
 
 def _offered(body: bytes) -> Catalog:

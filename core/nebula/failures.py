@@ -97,6 +97,7 @@ _BLIND = re.compile(
     r"|(?:does not|doesn't|do not|cannot|can't|not) (?:support|accept|take|process|handle|have)\b[^\n]{0,30}?"
     r"\b(?:image|vision|picture|multi-?modal)|content must be a string|image input is not"
 )
+_WORD = re.compile(r"(?<![^\s`'\"<>=,()\[\]])[a-z0-9][^\s`'\"<>=,()\[\]]+")
 _DURATION = re.compile(
     r"(?=.*\d)(?:(\d+(?:\.\d+)?)h(?:ours?)?)?(?:(\d+(?:\.\d+)?)m(?:in(?:utes?)?)?)?"
     r"(?:(\d+(?:\.\d+)?) ?s(?:ec(?:onds?)?)?)?(?:(\d+(?:\.\d+)?) ?ms)?"
@@ -221,7 +222,7 @@ def _classify(status: int, words: str, detail: str, wait: float | None, model: s
     page = isinstance(error, str) and _PAGE.search(error[:2000]) is not None
     if status == 400 and _PLAIN.search(words):
         return WrongAddress(f"{detail}: it expects https://")
-    if status not in (401, 402, 429) and (blind := _BLIND.search(words)):
+    if status not in (401, 402, 429) and (blind := _BLIND.search(_without_names(words, model))):
         return CantSee(f"{detail}: no pictures", int(blind["most"] or 0))
     if status not in (401, 402, 404, 429) and _FILTERED.search(words):
         return Filtered(detail)
@@ -253,6 +254,17 @@ def _classify(status: int, words: str, detail: str, wait: float | None, model: s
     if page:
         return ServerTrouble(f"{detail}: a web page")
     return BadRequest(detail) if status < 500 and status not in _PASSING else ServerTrouble(detail)
+
+
+def _without_names(words: str, model: str) -> str:
+    """The words without names of models: some have "vision" or "image" in them, and see or not."""
+    named = model.lower() if any(not each.isalpha() for each in model) else ""
+    words = words.replace(named, "") if named else words
+    return _WORD.sub(lambda word: "" if _names_model(word[0]) else word[0], words)
+
+
+def _names_model(word: str) -> bool:
+    return any(map(str.isdigit, word)) and ("-" in word or "/" in word)
 
 
 def _words(error: object) -> str:

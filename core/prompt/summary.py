@@ -2,7 +2,7 @@
 told of it."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 
 from core.domain.chat import ChatMessage, ChatRequest, Completion, Finish
@@ -85,20 +85,22 @@ def fold(
     window: int,
     max_output: int | None,
     count: Count,
-) -> Fold | None:
+) -> Generator[None, None, Fold | None]:
     """Ask for a summary of the `old` one and as many of these exchanges, the oldest first, as fit into one request;
-    None if the window, in tokens, is too small for any."""
+    None if the window, in tokens, is too small for any. It can be paused before each count of a text."""
     most = longest(window)
     output = min(window // 4, most + _THOUGHTS, max_output or window)
     rules = INSTRUCTIONS.format(words=round(most / _TOKENS_PER_WORD))
     earlier = cut(flat(old), most, count)
     before = f"{BEFORE}{earlier}" if earlier else ""
+    yield
     left = int(_FILLED * window) - output - count(rules) - count("\n".join((BEGIN, before, END, "", NOW)))
     if left < _LEAST_CHUNK:
         return None
     room, lines = left, list[str]()
     for exchange in exchanges:
-        line = _lines(exchange, most=room, count=count)
+        line = yield from _lines(exchange, most=room, count=count)
+        yield
         left -= count(line)
         if left < 0 and lines:
             break
@@ -147,13 +149,14 @@ def _questions(many: int, one: str, more: str) -> str:
     return f"question {one}" if many == 1 else f"{many} questions {more}"
 
 
-def _lines(exchange: Exchange, most: int, count: Count) -> str:
+def _lines(exchange: Exchange, most: int, count: Count) -> Generator[None, None, str]:
     """An exchange as two lines within so many tokens; longer texts lose their middle."""
     name = named(exchange.author.name)[:_LONGEST_NAME]
     characters = _CHARACTERS_PER_TOKEN * most
     while True:
         question, answer = (flat(_without_middle(each, characters)) for each in (exchange.question, exchange.answer))
         lines = f"{name} asked: {question}\nThe answer was: {answer}"
+        yield
         if (size := count(lines)) <= most or characters < len(_LEFT_OUT):
             return lines
         longest = max(len(exchange.question), len(exchange.answer))

@@ -86,6 +86,7 @@ class ReplyLayout:
         self._full: tuple[Page, ...] = ()  # all pages that the growing text may have
         self._text = ""
         self._refused: dict[int, Page] = {}
+        self._offers: tuple[Action, ...] = ()  # the buttons for what people can take out of the complete answer
         self._last: tuple[Reply, str, tuple[Page, ...]] | None = None
         self._work: tuple[Reply, str, Pausing[None]] | None = None
 
@@ -195,7 +196,7 @@ class ReplyLayout:
         if pages:
             thumbs = reply.over and self._has_buttons(reply) and bool(pages[-1].text)
             if thumbs:
-                actions += offers(reply.text, self._fits, len(pages))
+                actions += self._offers
             pages[-1] = replace(pages[-1], foot=foot, actions=actions, thumbs=thumbs, choices=self._choices(reply))
         settled = self._settled(pages)
         self._full = settled if full and not reply.over else ()
@@ -218,6 +219,9 @@ class ReplyLayout:
     def _flow(self, reply: Reply, head: str) -> Pausing[None]:
         while not (yield from self._step(reply, head)):
             yield
+        if reply.over and self._has_buttons(reply):
+            pages = min(len(self._pages.closed) + bool(self._pages.open), self._max_pages)
+            self._offers = yield from offers(reply.text, self._fits, pages)
 
     def _step(self, reply: Reply, head: str) -> Pausing[bool]:
         """Lay out the next page; returns whether there is no further one to lay out."""
@@ -304,8 +308,7 @@ class ReplyLayout:
             return ()
         if not reply.over:
             return (Action.STOP,)
-        see = (Action.SEE,) if reply.unseen else ()
-        found = (*((Action.GO_ON,) if _is_cut(reply) else ()), Action.AGAIN, *see)
+        found = (*((Action.GO_ON,) if _is_cut(reply) else ()), Action.AGAIN)
         shared = (Action.SHARE,) if self._style.share and reply.text else ()
         return (*(found if self._style.again else ()), *shared)
 
@@ -313,7 +316,9 @@ class ReplyLayout:
         if not (reply.over and self._has_buttons(reply)):
             return NO_CHOICES
         found = reply.choices if self._style.again and not self._style.draws else Choices(undo=True)
-        return Choices(found.models) if reply.empty else found  # a notice is no version, and leaves nothing to undo
+        if reply.empty:  # a notice is no version, and leaves nothing to undo
+            return Choices(found.models, sees=found.sees)
+        return found
 
     def _has_buttons(self, reply: Reply) -> bool:
         return self._style.buttons and not (reply.over and reply.asked is None)  # the model was not asked at all

@@ -51,7 +51,6 @@ class Reply:
     model: str = ""  # the model that answers, if it is not the one that was asked
     chosen: str = ""  # the model that was asked, if it is not the usual one here
     choices: Choices = NO_CHOICES  # what people can choose once it is complete
-    unseen: bool = False  # it has pictures that this model did not see, and another one would
     file: ReplyFile | None = None  # the picture that answers instead of text
 
     @property
@@ -113,5 +112,4 @@ class Reply:
             model=delta.model or self.model,
             chosen=self.chosen,
             choices=self.choices,
-            unseen=self.unseen,
         )

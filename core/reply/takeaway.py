@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from core.domain.page import Action, Page, ReplyFile
 from core.markdown.excerpts import Excerpts, excerpts
 from core.markdown.paginate import LONGEST_PAGE
+from core.pauses import Pausing, at_once
 
 MOST_FILES = 5
 """The most blocks, or tables, of an answer that are given as files: its longest ones."""
@@ -69,15 +70,15 @@ _BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 _MARKS = ("***", "**", "__", "~~", "``", "`", "*", "_")  # around a whole cell
 # How a spreadsheet knows a formula, in the wide forms of these signs too, with white space before it or not.
 _FORMULA = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]\s*\S")
-_NUMBER = re.compile(r"\s*[+-]?[0-9][0-9.,_ \u00a0\u202f]*\s?[%\u20ac$\u00a3]?\s*")
+_NUMBER = re.compile(r"\s*[+-]?[0-9][0-9.,_ \u00a0\u202f]*+\s?[%\u20ac$\u00a3]?\s*")
 
 
-def offers(text: str, fits: Callable[[Page], bool], pages: int) -> tuple[Action, ...]:
+def offers(text: str, fits: Callable[[Page], bool], pages: int) -> Pausing[tuple[Action, ...]]:
     """The buttons under a complete answer of so many pages: for its code, if a block is longer than a page, and for its
     tables."""
     if len(text) > LONGEST_ANSWER or not ("|" in text or pages > 1):
         return ()
-    found = excerpts(text)
+    found = yield from excerpts(text)
     long = pages > 1 and any(_is_long(block.text, fits) for block in found.code)
     return (*((Action.FILE,) if long else ()), *((Action.TABLE,) if found.tables else ()))
 
@@ -121,7 +122,7 @@ def table_files(answer: str) -> tuple[ReplyFile, ...]:
 
 
 def _excerpts(answer: str) -> Excerpts:
-    return excerpts(answer) if len(answer) <= LONGEST_ANSWER else Excerpts()
+    return at_once(excerpts(answer)) if len(answer) <= LONGEST_ANSWER else Excerpts()
 
 
 def _names(stem: str, ends: Iterable[str]) -> list[str]:

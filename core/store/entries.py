@@ -13,8 +13,8 @@ from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from core.domain.chat import Finish
 from core.domain.conversation import (
+    NOBODY,
     Attachment,
     Author,
     Conversation,
@@ -35,7 +35,6 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-NOBODY = Author("", "")
 CANT_READ = (
     "I can't read a question that waited here: another version of me stored it, or I no longer have its key. "
     "Please ask it again."
@@ -149,40 +148,6 @@ class _AnsweredQuestion:
 
 
 @dataclass(frozen=True, slots=True)
-class _Exchange:
-    """An exchange as it is stored."""
-
-    turn: TurnId
-    question: str
-    answer: str
-    author: Author = NOBODY
-    messages: tuple[str, ...] = ()
-    at: float = 0.0
-    model: str = ""
-    others: tuple[str, ...] = ()
-    thread: str = ""
-    written: float = 0.0
-    finish: Finish | None = None
-    stopped: bool = False
-
-    def read(self) -> Exchange:
-        return Exchange(
-            turn=self.turn,
-            author=self.author,
-            question=self.question,
-            answer=self.answer,
-            messages=self.messages,
-            at=self.at,
-            model=self.model,
-            others=self.others,
-            thread=self.thread,
-            written=self.written,
-            finish=self.finish,
-            stopped=self.stopped,
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class _Summary:
     """A summary as it is stored; the rest of it is in its words."""
 
@@ -194,7 +159,6 @@ class _Summary:
 
 _QUESTION = TypeAdapter(_Question)
 _EXCHANGE = TypeAdapter(Exchange)
-_STORED_EXCHANGE = TypeAdapter(_Exchange)
 _ANSWERED_QUESTION = TypeAdapter(_AnsweredQuestion)
 _SUMMARY = TypeAdapter(_Summary)
 _PROGRESS = TypeAdapter(Progress)
@@ -268,7 +232,7 @@ class Entries:
 
     def exchanges(self, conversation: Conversation, entries: Iterable[bytes]) -> tuple[Exchange, ...]:
         """The exchanges that can be read."""
-        return tuple(each.read() for each in self._readable("h", conversation, _STORED_EXCHANGE, entries))
+        return tuple(self._readable("h", conversation, _EXCHANGE, entries))
 
     def answered_questions(self, conversation: Conversation, entries: Iterable[bytes]) -> tuple[AnsweredQuestion, ...]:
         """The answered questions that can be read."""

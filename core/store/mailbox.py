@@ -152,8 +152,8 @@ def _delete(*, word: str) -> Any:
     summaries were forgotten."""
 
 
-def _undo(*, turn: str, of_lanes: Sequence[str]) -> Any:
-    """BUSY, GONE, or UNDONE with the exchange and the answered question."""
+def _undo(undoer: str, /, *, request: str, turn: str, of_lanes: Sequence[str]) -> Any:
+    """BUSY, GONE or UNDONE."""
 
 
 def _forget(*, person: str, of_lanes: str, entries: Sequence[bytes]) -> Any:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -9,12 +10,12 @@ from enum import StrEnum
 from itertools import repeat
 from typing import Any
 
-from core.domain.conversation import Conversation, Exchange, Lane, Summary, in_order
+from core.domain.conversation import Conversation, Exchange, Lane, Summary, digest, in_order
 from core.domain.errors import StoreError
 from core.domain.progress import AnsweredQuestion
 from core.domain.question import Question
 from core.domain.retry import retried
-from core.domain.turn_id import TurnId
+from core.domain.turn_id import Step, TurnId, step_of
 from core.store.entries import has, lane_name, progress_of, turn_key
 from core.store.mailbox import Mailboxes, ms
 from core.store.redis.client import guarded
@@ -176,13 +177,17 @@ class ConversationLookups:
         """Forget this exchange with all its versions; RUNNING if a question of its lane waits or runs, None if the
         exchange is gone."""
         lanes = ("", exchange.thread or exchange.author.id)
+        entries = await self._list("e", conversation, exchange.turn)
+        shown = next(iter(self._entries.answered_questions(conversation, entries)), None)
+        undoer = self._mailboxes.question_key(conversation, step_of(exchange.turn, Step.UNDONE))
         async with self._place():
-            found, *entries = await self._mailboxes.undo(conversation, turn=exchange.turn, of_lanes=lanes)
+            found = await self._mailboxes.undo(
+                conversation, undoer, request=uuid.uuid4().hex, turn=exchange.turn, of_lanes=lanes
+            )
         if found != b"UNDONE":
             return State.RUNNING if found == b"BUSY" else None
         await self.erase()
-        shown = self._entries.answered_questions(conversation, filter(None, entries[1:]))
-        return Undone(exchange, next(iter(shown), None))
+        return Undone(exchange, shown)
 
     async def versions(self, conversation: Conversation, turn: TurnId) -> tuple[Exchange, ...]:
         """All answers to the question of this turn, in order of writing."""
@@ -199,15 +204,6 @@ class ConversationLookups:
 
     async def forget(self, conversation: Conversation, person: str) -> int:
         """Forget this person's questions in a conversation and their answers; returns how many exchanges it forgot."""
-        history = [*await self._list("h", conversation), *await self._list("v", conversation)]
-        mine = [
-            *_of(history, lambda entry: self._entries.exchanges(conversation, [entry]), person),
-            *_of(
-                await self._list("e", conversation),
-                lambda entry: tuple(each.question for each in self._entries.answered_questions(conversation, [entry])),
-                person,
-            ),
-        ]
         # Any waiting question may be answered together with the running one of its lane.
         waiting = await self._list("q", conversation)
         lanes = dict.fromkeys(
@@ -217,11 +213,25 @@ class ConversationLookups:
             if question.author.id == person
         )
         of_lanes = f",{','.join(lanes)}," if lanes else ""
+        # First the running turns: one that ended before its mark is in the history, and one after it stores nothing.
+        before = await self._forget(conversation, person, of_lanes, []) if lanes else 0
+        history = [*await self._list("h", conversation), *await self._list("v", conversation)]
+        mine = [
+            *_of(history, lambda entry: self._entries.exchanges(conversation, [entry]), person),
+            *_of(
+                await self._list("e", conversation),
+                lambda entry: tuple(each.question for each in self._entries.answered_questions(conversation, [entry])),
+                person,
+            ),
+        ]
+        return before + await self._forget(conversation, person, of_lanes, mine)
+
+    async def _forget(self, conversation: Conversation, person: str, of_lanes: str, entries: list[bytes]) -> int:
         async with self._place():
             count, summaries = await self._mailboxes.forget(
-                conversation, person=person, of_lanes=of_lanes, entries=mine
+                conversation, person=person, of_lanes=of_lanes, entries=entries
             )
-        if mine or summaries:
+        if entries or summaries:
             await self.erase()
         return int(count)
 
@@ -247,6 +257,10 @@ class ConversationLookups:
         named = ((name.decode("utf-8", "replace"), entry) for name, entry in sorted(stored.items()))
         found = ((name, self._entries.read_summary(conversation, name, entry)) for name, entry in named)
         return tuple((name, summary) for name, summary in found if summary and summary.text)
+
+    async def summarises(self, conversation: Conversation, message: str) -> bool:
+        """Whether a summary of this conversation tells of an exchange with this message."""
+        return any(digest(message) in each.covered for _, each in await self.summaries(conversation))
 
     async def conversations(self, scope: str) -> tuple[Conversation, ...]:
         """The conversations of a workspace, channel or thread: its own, its threads' and private ones."""

@@ -22,7 +22,7 @@ from core.domain.chat import Completion
 from core.domain.conversation import NO_SUMMARY, Conversation, Exchange, Summary
 from core.domain.errors import ContextTooLong, ModelError, NoAnswer, StoreError
 from core.domain.ports import ChatModel
-from core.pauses import pause
+from core.pauses import pause, with_pauses
 from core.prompt.dialogue import in_dialogue
 from core.prompt.summary import Fold, fold, outgrown, written
 from core.store.entries import digests
@@ -171,13 +171,16 @@ class SummaryWriter:
                 ripe = outgrown(exchanges, room // 2, grown.room, grown.cost)
             elif grown.crowded and not number and self.crowds(material.history, exchanges):
                 ripe = tuple(exchanges[: len(exchanges) // 2])
-            folding = ripe and fold(
+            if not ripe:
+                return
+            work = fold(
                 *(old.text, ripe),
                 model=grown.model,
                 window=window,
                 max_output=grown.max_output,
                 count=grown.count,
             )
+            folding = await with_pauses(work)
             if not folding:
                 return
             try:

@@ -18,7 +18,7 @@ from core.domain.ports import NO_STATUS, Model, Surface
 from core.domain.question import NO_VERSION
 from core.domain.surroundings import Surroundings
 from core.domain.turn_id import TurnId
-from core.files.attachments import NOTHING_ATTACHED, Attached, AttachmentReader
+from core.files.attachments import NOTHING_ATTACHED, Attached, AttachmentReader, kept
 from core.prompt.dialogue import recall
 from core.prompt.own_name import OwnName
 from core.prompt.variables import DIRECT, filled, has_channel
@@ -218,6 +218,7 @@ class Assistant:
             written=turn.fence / 1e6,  # the time of its claim in µs: the clocks of our processes differ
             finish=reply.finish if reply.finish is not Finish.STOP else None,
             stopped=stopped,
+            files=kept(question.attachments),
         )
         return TurnResult(exchange, asked_for_again, stopped, tokens, outgrown)
 
@@ -295,7 +296,7 @@ class Assistant:
         before = history_before(turn)
         recalled = recall(before, turn.question, settings)
         (around, attached), catalog, stored, channel, known = await asyncio.gather(
-            self._read(turn, settings, history_read(turn, before)),
+            self._read(turn, settings, history_read(turn, before), recalled.dialogue),
             self._model.catalog(),
             self._stored(turn, recalled.name),
             self._channel(turn.question.place, settings.prompt),
@@ -314,8 +315,8 @@ class Assistant:
         while True:
             begun = False
             note = "\n".join(filter(None, (doubt, fitting.note)))
-            unseen = bool(other) and fitting.unseen
-            cell.set(replace(cell.value, note=note, chosen=chosen, choices=choices, unseen=unseen))
+            seen_by = replace(choices, sees=other if fitting.unseen else "")
+            cell.set(replace(cell.value, note=note, chosen=chosen, choices=seen_by))
             if fitting.says_nothing:
                 cell.set(replace(cell.value, notice=NOTHING_TO_READ))
                 return None
@@ -344,14 +345,18 @@ class Assistant:
         return fitting.outgrown(turn.conversation, recalled.name, partial(self._summaries.crowds, turn.history))
 
     async def _read(
-        self, turn: Turn, settings: ChannelSettings, history: Sequence[Exchange]
+        self, turn: Turn, settings: ChannelSettings, history: Sequence[Exchange], dialogue: Sequence[Exchange]
     ) -> tuple[Surroundings, Attached]:
-        """What was said around the question, and its files; then those of others that it is about."""
+        """What was said around the question, its files, and those of its dialogue; then those of others that it is
+        about."""
         around = self._rooms.around(turn, settings, history)
         if self._files is None:
             return await around, NOTHING_ATTACHED
-        said, attached = await asyncio.gather(around, self._files.of(turn.question))
-        return said, attached.plus(await self._files.of_room(turn.question, said))
+        until = self._files.deadline()
+        said, own, earlier = await asyncio.gather(
+            around, self._files.of(turn.question, until), self._files.of_dialogue(turn.question, dialogue, until)
+        )
+        return said, own.plus(await self._files.of_room(turn.question, said, own, until)).behind(earlier)
 
     async def _stored(self, turn: Turn, dialogue: str) -> Summary:
         """What Redis has of the summary; where nothing is remembered, there is none."""

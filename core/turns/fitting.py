@@ -14,7 +14,7 @@ from core.domain.options import OldHistory
 from core.domain.question import Question
 from core.domain.surroundings import NOTHING_SAID, Surroundings
 from core.files.attachments import NOTHING_ATTACHED, Attached
-from core.files.quoting import FileQuotation, quote_files
+from core.files.quoting import FileQuotation, quote_all
 from core.pauses import with_pauses
 from core.prompt.build import Built, build, cost
 from core.prompt.dialogue import Recalled
@@ -189,7 +189,7 @@ class Fitting:
     def note(self) -> str:
         """Small print: what was read of files and of the room, and what became of the oldest questions."""
         asked = self._asked
-        files = asked.attached.small_print(self._pictures, self.filed.cut)
+        files = asked.attached.small_print(self._pictures, self.filed.cut, again=self.filed.again)
         read = small_print(self.quoted, asked.question, asked.settings.context, asked.around.gaps)
         return " ".join(filter(None, (files, read, self._news)))
 
@@ -259,8 +259,7 @@ class Fitting:
             await self._sizes.learn(self.model, self._window if self._named else None)
         # after a refusal, the background and half of the files are left out before anything of the dialogue, and the
         # summary after all of it
-        told, summarised = self._built.elsewhere, self._built.summarised
-        self._background = ()
+        told, summarised, self._background = self._built.elsewhere, self._built.summarised, ()
         kept, attached = _exchanges(refused), self._attached
         if not (counted := bool(error.prompt or self._named)):
             self._share /= 2
@@ -348,13 +347,14 @@ class Fitting:
 
     async def _quote_files(self) -> FileQuotation:
         """The files: half of the window at most, a third beside the room; the question and the answer have their room
-        first."""
+        first. Those of earlier questions: a quarter."""
         asked, count = self._asked, partial(self._sizes.estimator.count, self.model)
-        files = asked.attached.quotable(self._pictures)
+        earlier, files = asked.attached.quotable_earlier(), asked.attached.quotable(self._pictures)
         beside = self._beside(count)
         room = self._quotes and (asked.around.messages or asked.around.referred)
         most = min(self._limit // 3, 2 * beside // 3) if room else min(self._limit // 2, beside)
-        return await with_pauses(quote_files(files, int(self._share * most), count))
+        most, old = (int(self._share * each) for each in (most, self._limit / 4))
+        return await with_pauses(quote_all(files, most, earlier, old, count))
 
     def _beside(self, count: Callable[[str], int]) -> int:
         """The tokens that question, rules, pictures and answer leave."""

@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from tests.bench import (
+    brought,
     chunks,
     cpu,
     durability,
@@ -45,6 +46,7 @@ BENCH_CASES: dict[str, Callable[[], Awaitable[Table | None]]] = {
     "stalls": stalls.measure,
     "stranger": stranger.measure,
     "files": files.measure,
+    "brought": brought.measure,
     "transports": _transports,
 }
 ALL_CASES_SECONDS = 340.0  # seconds for all cases

@@ -13,6 +13,7 @@ _PREFIX, _MENU, _NUMBER = "reply:", "menu:", "version:"
 # Length of an id (docs.discord.com, Component Reference); three snowflakes and a word are shorter. It is that of an
 # option's label and value, too.
 LONGEST_ID = 100
+_LABEL = 80  # characters of a button
 _MODEL = "with:"  # before a model, as the value of an option
 
 
@@ -25,9 +26,10 @@ class DiscordPress:
     model: str = ""
 
 
-def buttons_of(actions: Iterable[Action], conversation: Conversation, row: int = 0) -> tuple[Button, ...]:
-    """The buttons for these actions on a reply in this conversation."""
-    found = (Button(f"{_PREFIX}{action}:{_named(conversation)}", LABELS[action], row) for action in actions)
+def buttons_of(actions: Iterable[tuple[Action, str]], conversation: Conversation, row: int = 0) -> tuple[Button, ...]:
+    """The buttons for these actions, with the words on them, on a reply in this conversation."""
+    name = _named(conversation)
+    found = (Button(f"{_PREFIX}{action}:{name}", label[:_LABEL], row) for action, label in actions)
     return tuple(button for button in found if len(button.id) <= LONGEST_ID)
 
 
@@ -36,13 +38,14 @@ def choices_of(choices: Choices, conversation: Conversation) -> tuple[Component,
     found: list[Component] = []
     if choices.versions > 1:
         number = Button(f"{_NUMBER}{_named(conversation)}", f"{choices.version}/{choices.versions}", 1, text=True)
-        before, after = (buttons_of((each,), conversation, 1) for each in (Action.PREVIOUS, Action.NEXT))
-        found += [*before, number, *after]
-    undo = (Action.UNDO,) if choices.undo else ()
+        turns = ((each, LABELS[each]) for each in (Action.PREVIOUS, Action.NEXT))
+        found += buttons_of(turns, conversation, 1)
+        found.insert(1, number)
+    undo = ((Action.UNDO, LABELS[Action.UNDO]),) if choices.undo else ()
     if not choices.models:
         return (*buttons_of(undo, conversation), *found)
     models = ((f"{_MODEL}{each}", WITH.format(each)[:LONGEST_ID]) for each in choices.models)
-    menu = Menu(_MENU + _named(conversation), MENU, (*models, *((each, LABELS[each]) for each in undo)))
+    menu = Menu(_MENU + _named(conversation), MENU, (*models, *undo))
     return (*found, menu) if len(menu.id) <= LONGEST_ID else tuple(found)
 
 

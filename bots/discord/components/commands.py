@@ -16,7 +16,7 @@ from core.commands.registry import COMMANDS, ME, Argument, Command, Invocation, 
 from core.domain.conversation import Author, Place
 from core.domain.errors import Gone, PlatformError, Rejected
 from core.domain.retry import retried
-from core.inbound.menus import ASK, SUMMARISE
+from core.inbound.menus import ASK, SHAPES, SUMMARISE
 from core.settings.parameters import Layer
 
 log = logging.getLogger(__name__)
@@ -42,8 +42,8 @@ class Suggested(StrEnum):
 # The option of commands that change a setting: where the setting applies.
 _SCOPE = "scope"
 # The options of what asks: who sees the question and the answer, and, for `ask`, which model answers, and a file that
-# belongs to it.
-_PRIVATE, _MODEL, _FILE = "private", "model", "file"
+# belongs to it; for `imagine`, the shape of the picture.
+_PRIVATE, _MODEL, _FILE, _SHAPE = "private", "model", "file", "shape"
 # Commands that ask something.
 _ASKING = ("ask", "imagine")
 _SUGGESTED = {
@@ -172,6 +172,11 @@ def model_of(data: Mapping[str, Any]) -> str:
     return named_model(next((str(each.get("value")) for each in _path(data)[1] if each.get("name") == _MODEL), ""))
 
 
+def shape_of(data: Mapping[str, Any]) -> str:
+    """The shape that a picture is to have, "" for the usual one."""
+    return next((str(each.get("value")) for each in _path(data)[1] if each.get("name") == _SHAPE), "")
+
+
 def files_in(data: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The files that somebody gave with a question, as Discord hands them over. Raises KeyError or TypeError."""
     given = [each["value"] for each in _path(data)[1] if each.get("name") == _FILE]
@@ -225,6 +230,9 @@ def _options(command: Command) -> list[dict[str, Any]]:
         options.append(_option(command, Argument(_MODEL, "the model that answers this one question", required=False)))
         title = "A file that your question is about"
         options.append({"type": _ATTACHMENT, "name": _FILE, "description": title, "required": False})
+    if command.name == "imagine":
+        option = Argument(_SHAPE, "the shape of the picture", required=False, choices=SHAPES)
+        options.append(_option(command, option))
     if command.name in _ASKING:
         title = "Only you see the question and the answer"
         options.append({"type": _BOOLEAN, "name": _PRIVATE, "description": title, "required": False})

@@ -24,9 +24,9 @@ def thumbs(conversation: Conversation) -> tuple[Button, ...]:
 
 
 def buttons_below(page: Page, conversation: Conversation) -> tuple[Component, ...]:
-    """All that people can press under a page of a reply in this conversation: at most six buttons, in two
+    """All that people can press under a page of a reply in this conversation: at most seven buttons, in two
     rows with room for five each, the row of its versions, and the menu."""
-    first = buttons_of(page.actions, conversation) + (thumbs(conversation) if page.thumbs else ())
+    first = buttons_of(page.buttons, conversation) + (thumbs(conversation) if page.thumbs else ())
     return (*first, *choices_of(page.choices, conversation))
 
 

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Collection, Coroutine
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import discord
@@ -23,6 +24,7 @@ from bots.discord.components.commands import (
     is_private,
     menu_of,
     model_of,
+    shape_of,
     typed,
 )
 from bots.discord.components.forms import submitted, to_open
@@ -140,7 +142,8 @@ class Interactions:
                 )
             case "imagine":
                 text, private = invocation.argument("text"), is_private(data)
-                return self._asking.ask(interaction, callback, place, text, private=private, worded=picture)
+                worded = partial(picture, shape=shape_of(data))
+                return self._asking.ask(interaction, callback, place, text, private=private, worded=worded)
             case "catchup":
                 return self._asking.ask(interaction, callback, place, "", private=True, worded=catch_up)
             case _:

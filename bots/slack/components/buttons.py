@@ -16,7 +16,7 @@ RATED = "nebula_rating"
 _GOOD, _BAD = "good", "bad"
 _MENU = f"{_PREFIX}menu "  # before the conversation
 _MODEL = "with "  # before a model, as the value of an option
-_LABEL = 75  # characters of an option (docs.slack.dev: composition-objects/option-object)
+_LABEL = 75  # characters of a button or an option (docs.slack.dev: block-elements/button-element)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ def row(page: Page, conversation: Conversation, message: str = "") -> list[Json]
     """Return the row of buttons under a page in this conversation, with its menu; no block if there is nothing to
     press. `message`: our id of the message, where it has none of Slack's."""
     where, choices = f"{conversation} {message}".rstrip(), page.choices
-    elements = [_button(action, LABELS[action], where) for action in page.actions]
+    elements = [_button(action, label, where) for action, label in page.buttons]
     if choices.versions > 1:
         # Slack has no button that nobody can press: the number stands on the one that goes on.
         number = f"{choices.version}/{choices.versions} {LABELS[Action.NEXT]}"
@@ -48,7 +48,7 @@ def row(page: Page, conversation: Conversation, message: str = "") -> list[Json]
 
 
 def _button(action: Action, label: str, where: str, spoken: str = "") -> Json:
-    found = {"type": "button", "text": _plain(label), "action_id": f"{_PREFIX}{action}", "value": where}
+    found = {"type": "button", "text": _plain(label[:_LABEL]), "action_id": f"{_PREFIX}{action}", "value": where}
     return found | ({"accessibility_label": spoken} if spoken else {})
 
 

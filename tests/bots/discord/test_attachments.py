@@ -455,6 +455,18 @@ class TestRenewed:
         assert await desk.fetch(file) == PLAN.data
         assert desk.statuses == [404, 200]
 
+    async def test_a_later_question_goes_on_about_it(self, redis_client: Redis) -> None:
+        """Its message is asked where it is now, as any file's is whose address has expired."""
+        async with room(redis_client) as here:
+            await here.say("ann", GENERAL, "@nebula what is that?", attachments=[PLAN])
+            await here.until(lambda: any("Read plan.txt" in text for text in here.said(GENERAL)))
+            await here.bot.runner.idle()
+            here.discord.cdn.ahead += LIFETIME + 1
+            await here.say("ann", GENERAL, "@nebula and when?")
+            await here.until(lambda: any("Read again: plan.txt" in text for text in here.said(GENERAL)))
+            assert "ZEBRA-7 is out" in here.asked()
+            assert sum(call.route == READ_MESSAGE for call in here.discord.calls) == 1
+
     async def test_discord_refuses_it(self, blind: Desk) -> None:
         """Discord may also say 403."""
         file = await blind.mentioned(PLAN)

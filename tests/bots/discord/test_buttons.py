@@ -324,7 +324,7 @@ class TestButtonPlaces:
         """With ids of real length the button ids stay within Discord's 100 characters in every kind of place."""
         name = f"discord/{conversation.format('1' * 19)}"
         actions = [Action.STOP] if "private" in name else list(Action)
-        found = buttons_of(actions, Conversation(name))
+        found = buttons_of(((each, each) for each in actions), Conversation(name))
         assert len(found) == len(actions)
         assert all(len(button.id) <= 100 for button in found)
 

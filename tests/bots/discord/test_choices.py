@@ -10,7 +10,8 @@ from redis.asyncio import Redis
 from bots.discord.components.buttons import pressed
 from bots.sandbox.discord.interactions import Interaction
 from bots.sandbox.discord.text import walk
-from bots.sandbox.discord.values import DiscordMessage, Json
+from bots.sandbox.discord.values import DiscordMessage, DiscordUpload, Json
+from bots.sandbox.nebula.pictures import png
 from core.inbound.buttons import FORGOTTEN, NOT_YOURS
 from core.inbound.undoing import FROM_MEMORY, TAKEN_BACK, UNDONE
 from core.reply.layout import IN_FILE
@@ -110,6 +111,22 @@ async def test_another_model_answers_again(here: DiscordRoom) -> None:
     await here.bot.runner.idle()
     assert "Answered by `meta-llama/Llama-3.1-8B-Instruct`." in here.said(GENERAL)[0]
     assert here.nebula.requests[-1].model == "meta-llama/Llama-3.1-8B-Instruct"
+
+
+async def test_a_button_asks_a_model_that_sees(here: DiscordRoom) -> None:
+    """Under the answer of one that does not; it names the other one."""
+    here.nebula.answer_next("I can't see it.")
+    await here.say("ann", GENERAL, "@nebula what is it?", attachments=[DiscordUpload("a.png", png("a"), "image/png")])
+    await here.until(lambda: any("I can't see it." in text for text in here.said(GENERAL)))
+    await here.bot.runner.idle()
+    [message] = here.shown(GENERAL)
+    here.nebula.answer_next("A square.")
+    await here.press("ann", message, "Ask Qwen2.5-VL-7B-Instruct")
+    await here.until(lambda: "A square." in here.said(GENERAL)[0])
+    await here.bot.runner.idle()
+    assert here.nebula.requests[-1].model == "Qwen/Qwen2.5-VL-7B-Instruct"
+    assert here.nebula.requests[-1].messages[-1].pictures
+    assert not any(label.startswith("Ask ") for label in here.buttons(message))
 
 
 async def test_a_version_of_many_messages(here: DiscordRoom) -> None:

@@ -83,6 +83,15 @@ async def test_it_says_that_it_draws(here: DiscordRoom) -> None:
     assert not reply.attachments
 
 
+async def test_an_option_chooses_the_shape(here: DiscordRoom) -> None:
+    """It stands in the small print as the flag that does the same."""
+    await here.slash("ann", GENERAL, "imagine", text="a cat", shape="wide")
+    await here.until(lambda: any(each.attachments for each in here.shown(GENERAL)))
+    assert here.said(GENERAL)[0] == "-# ann: --wide a cat"
+    [drawn] = here.nebula.painter.requests
+    assert (drawn.prompt, drawn.width, drawn.height) == ("a cat", 1216, 832)
+
+
 async def test_a_new_picture_replaces_the_old_one(here: DiscordRoom) -> None:
     """Regenerate asks for it once more; the old file goes, the reply stays, and words are never asked for."""
     reply, old = await drawn(here)

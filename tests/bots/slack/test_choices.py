@@ -8,7 +8,7 @@ import pytest
 from bots.sandbox.slack import faults
 from bots.sandbox.slack.values import SlackMessage
 from core.inbound.buttons import FORGOTTEN, NOT_YOURS
-from core.inbound.undoing import FROM_MEMORY, TAKEN_BACK, UNDONE
+from core.inbound.undoing import FROM_MEMORY, GONE, TAKEN_BACK, UNDONE
 from core.reply.layout import IN_FILE
 from tests.bots.slack.harness import SlackRoom, empty_room, process, slack_room
 from tests.bots.slack.test_buttons import AFTER, BEFORE, REGENERATE_ACTION, THUMB, ask, press, reply_to
@@ -34,13 +34,16 @@ async def use(room: SlackRoom, message: SlackMessage, button: str, who: str = "a
     await room.quiet()
 
 
-async def insist(room: SlackRoom, message: SlackMessage, button: str) -> None:
-    """Press a button again and again, until nothing is under way any more: another process commits the answer."""
+async def insist(room: SlackRoom, message: SlackMessage, button: str, value: str = "", *, meets: str = "") -> None:
+    """Press a button again and again, until nothing is under way any more: another process commits the answer. The
+    press has an effect once something is drawn, or once a call `meets` its fault."""
 
     async def refused() -> bool:
         shown = room.drawn()
-        answer = await room.slack.press(room.people["ann"], message, button)
-        await room.until(lambda: answer.messages or room.drawn() > shown)
+        answer = await room.slack.press(room.people["ann"], message, button, value)
+        await room.until(
+            lambda: answer.messages or room.drawn() > shown or (meets and not room.slack.faults.left(meets))
+        )
         return bool(answer.messages)
 
     while await refused():
@@ -177,6 +180,34 @@ async def test_a_killed_process_leaves_the_version_that_was_chosen(redis_url: st
             [reply, _] = room.said("#general")
             await room.slack.press(room.people["ann"], reply, AFTER)
             await room.answered("#general", "Two.")
+
+
+async def test_a_killed_process_has_forgotten_what_was_undone(redis_url: str, tmp_path: Path) -> None:
+    """SIGKILL before it could take the answer away: it is in no later request, and one more press says so."""
+    async with empty_room() as room:
+        later = asyncio.Event()
+        async with started(tmp_path, "run", **program(room, redis_url)) as killed:
+            await room.until(lambda: room.slack.sockets)
+            room.nebula.answer_next("One.")
+            question = await ask(room)
+            await room.until(lambda: bool(room.said("#general")) and room.said("#general")[0].choices.get("Undo"))
+            reply = room.said("#general")[0]
+            room.slack.faults.add("chat.delete", faults.held(later))
+            await insist(room, reply, *reply.choices["Undo"], meets="chat.delete")
+            killed.kill()
+            await killed.wait()
+        room.at_once()
+        async with process(room, redis_url, lease=1) as (_, _, runner, _):
+            room.runner = runner
+            assert room.shown("#general") == ["One."]
+            again = await room.slack.press(room.people["ann"], reply, *reply.choices["Undo"])
+            await room.until(lambda: again.messages)
+            assert [each.shown for each in again.messages] == [GONE]
+            room.nebula.answer_next("Next.")
+            await room.say("ann", "#general", "@nebula and now?", question.ts)
+            await room.answered("#general", "Next.")
+            assert [each.content for each in room.nebula.requests[-1].messages[1:]] == ["ann: and now?"]
+        later.set()
 
 
 @PLACES

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from bots.sandbox.slack.values import SlackFile
 from bots.slack.manifest import ASK_ABOUT, SCOPES
-from tests.bots.slack.harness import SlackRoom, slack_room
+from tests.bots.slack.harness import SlackRoom, process, slack_room
 from tests.ports import free_port
 
 LOG = SlackFile("app.log", b"disk full\n" * 20, "text/plain")
@@ -63,6 +63,22 @@ async def test_a_file_in_a_direct_message_or_a_follow_up_is_read(redis_url: str)
         assert "disk full" in asked(room)
 
 
+async def test_a_thread_goes_on_about_its_files(redis_url: str) -> None:
+    """Whoever asks there, and after a restart too; nothing of what is in them is kept."""
+    async with slack_room(redis_url) as room:
+        await answered(room, LOG)
+        root = room.said("#general")[0].thread_ts
+        await room.leave()
+        await room.until(lambda: not room.slack.sockets)
+        async with process(room, redis_url) as (_, _, runner, _):
+            room.runner = runner
+            room.nebula.answer_next("It is.")
+            await room.say("bob", "#general", "@nebula is the disk full?", root)
+            await room.answered("#general", "It is.")
+            assert '<file name="app.log" kind="text">\ndisk full\n' in asked(room)
+            assert "Read again: app.log (200 B)." in room.shown("#general")[-1]
+
+
 async def test_a_picture_reaches_a_model_that_sees_once(redis_url: str) -> None:
     """As a data URL; the next question has none."""
     async with slack_room(redis_url, nebula_model=SEES) as room:
@@ -78,6 +94,7 @@ async def test_a_button_asks_a_model_that_sees(redis_url: str) -> None:
     async with slack_room(redis_url) as room:
         assert "I can't see pictures: shot.png." in await answered(room, shot())
         assert not room.nebula.requests[-1].messages[-1].pictures
+        assert "Ask Qwen2.5-VL-7B-Instruct" in str(room.said("#general")[-1].blocks)
         room.nebula.answer_next("A black square.")
         await room.slack.press(room.people["ann"], room.said("#general")[-1], "nebula_reply_see")
         await room.answered("#general", "A black square.")

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from core.files.kinds import FileKind, Trouble, recognise
 from tests.core.files.documents import docx, pdf, picture
+from tests.growth import MOST, growth
 
 
 @pytest.mark.parametrize(
@@ -54,3 +55,16 @@ def test_anything_is_something(content: bytes, name: str, hint: str) -> None:
     """Whatever the bytes, the name and the type."""
     assert recognise(pdf([])[:9] + content, name, hint) is FileKind.PDF
     assert isinstance(recognise(content, name, hint), FileKind | Trouble)
+
+
+@pytest.mark.parametrize("unit", ["<!---->", "<!-- -->", "<?xml?>", " ", "<!-- ", "<!--<?xml?>-->"])
+def test_what_is_above_the_root_costs_in_proportion(unit: str) -> None:
+    """In the bot's own process: there is one way to read it, whatever comes after it."""
+    assert growth(lambda text: recognise(f"{text}x".encode()), lambda n: unit * (n // len(unit)), 2_000) <= MOST
+
+
+@pytest.mark.parametrize("above", ["<!---->" * 30, "<!-- a --> \n<?xml version='1.0'?><!-->-->"])
+def test_comments_above_the_root_are_passed_over(above: str) -> None:
+    """Any number of them, with any text."""
+    assert recognise(f"{above}<html>".encode()) is FileKind.HTML
+    assert recognise(f"{above}<svg>".encode()) is Trouble.DRAWING

@@ -13,7 +13,7 @@ from core.domain.page import Action
 from core.domain.question import Question
 from core.inbound.edits import CHANGED
 from core.store.records import ConversationLookups
-from tests.core.core_harness import HERE, ROOM, Process, eventually, process
+from tests.core.core_harness import BOB, HERE, ROOM, Process, eventually, process
 
 
 def asked(server: NebulaServer) -> list[str]:
@@ -120,6 +120,22 @@ async def test_an_old_question_with_a_file_is_remembered(bot: Process, server: N
     await bot.dispatcher.edited(old, asks=True)
     await bot.answer("what did I say?")
     assert "[file: app.log]" in server.requests[-1].messages[1].content
+
+
+async def test_an_edit_forgets_no_other_questions(bot: Process, server: NebulaServer) -> None:
+    """An old question that was answered together with another person's: nobody loses that one and its answer."""
+    for word in ("parallel 1", "overlap merge"):
+        await bot.command(f"set {word}")
+    first = await busy(bot, server)
+    second, third = bot.question("second"), bot.question("third", author=BOB)
+    for question in (second, third):
+        await bot.inbox.accept(question)
+    await finish(bot, first)
+    for number in range(30):
+        await bot.answer(f"question {number}")
+    for question in (second, third):
+        await bot.dispatcher.edited(replace(question, text=f"the {question.text}"), asks=True)
+    assert "second\n\nBob: third" in await remembered(bot)
 
 
 async def test_change_during_the_answer_is_seen_after_it(bot: Process, server: NebulaServer) -> None:

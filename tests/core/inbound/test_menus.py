@@ -208,5 +208,6 @@ def test_a_flag_makes_a_question_private() -> None:
     """Phones write a dash for two hyphens; anything else is the question."""
     assert privately("--private why?") == ("why?", True)
     assert privately("—private") == ("", True)
+    assert privately("--wide --private a cat") == ("--wide a cat", True)
     assert privately("--privately?") == ("--privately?", False)
     assert privately("why --private?") == ("why --private?", False)

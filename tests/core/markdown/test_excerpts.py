@@ -5,7 +5,9 @@ import random
 import pytest
 
 from core.markdown.blocks import blocks, forget
-from core.markdown.excerpts import CodeBlock, excerpts
+from core.markdown.excerpts import CodeBlock, Excerpts, excerpts
+from core.pauses import at_once
+from tests.growth import MOST, growth
 
 TABLE = "| a | b |\n|---|:-:|\n| 1 | 2 |\n| `x|y` | 3 \\| 4 |\n"
 CELLS = (("a", "b"), ("1", "2"), ("`x|y`", "3 | 4"))
@@ -31,7 +33,7 @@ CELLS = (("a", "b"), ("1", "2"), ("`x|y`", "3 | 4"))
 )
 def test_blocks_of_code(markdown: str, code: list[CodeBlock]) -> None:
     """Each fence once, without what is around it; a table in it is code."""
-    found = excerpts(markdown)
+    found = at_once(excerpts(markdown))
     assert list(found.code) == code
     assert found.tables == ()
 
@@ -54,7 +56,7 @@ def test_blocks_of_code(markdown: str, code: list[CodeBlock]) -> None:
 )
 def test_tables(markdown: str, tables: list[object]) -> None:
     """Header and rows, each row with as many cells as the header; a header alone is no table."""
-    assert list(excerpts(markdown).tables) == tables
+    assert list(at_once(excerpts(markdown)).tables) == tables
 
 
 def test_it_sees_the_blocks_that_the_parser_sees() -> None:
@@ -71,7 +73,7 @@ def test_it_sees_the_blocks_that_the_parser_sees() -> None:
     for _ in range(50):
         markdown = "".join(chance.choices(parts, k=chance.randrange(1, 9)))
         kinds = [leaf.kind for leaf in blocks(markdown).leaves]
-        found = excerpts(markdown)
+        found = at_once(excerpts(markdown))
         assert (len(found.code), len(found.tables)) == (kinds.count("fence"), kinds.count("table")), markdown
     forget()
 
@@ -91,5 +93,20 @@ def test_it_sees_the_blocks_that_the_parser_sees() -> None:
 )
 def test_no_text_takes_long(markdown: str) -> None:
     """Each of these would take minutes if the time grew with the square of the length."""
-    excerpts(markdown)
-    excerpts(f"{markdown}\n{markdown}")
+    at_once(excerpts(markdown))
+    at_once(excerpts(f"{markdown}\n{markdown}"))
+
+
+def test_rules_that_belong_to_no_table_cost_in_proportion() -> None:
+    """Each is below a row with another number of cells, so that none begins a table."""
+
+    def found(text: str) -> Excerpts:
+        return at_once(excerpts(text))
+
+    assert growth(found, lambda n: "a|b|c\n-|-\n" * (n // 10)) <= MOST
+
+
+@pytest.mark.parametrize("markdown", ["| a |\n|---|\n" + "| 1 |\n" * 2000, "a|b|c\n-|-\n" * 1000, "words\n" * 2000])
+def test_others_run_while_a_long_text_is_read(markdown: str) -> None:
+    """It pauses after some hundred lines, whatever is in them."""
+    assert sum(1 for _ in excerpts(markdown)) >= 4

@@ -1,10 +1,11 @@
 """Lists of models as servers of this family write them."""
 
+import difflib
 from typing import Any
 
 import pytest
 
-from core.domain.chat import ModelInfo
+from core.domain.chat import Catalog, ModelInfo
 from core.nebula.catalog import MAX_MODELS, parse
 
 
@@ -114,3 +115,19 @@ def test_whether_a_model_sees_is_read_where_a_list_says_it(item: dict[str, Any],
     """In the words of OpenRouter, Hugging Face, LiteLLM and others; Nebula's own list says nothing."""
     (info,) = parse([{"id": "m", **item}])
     assert info.sees is sees
+
+
+def test_a_misspelt_name_is_compared_with_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many models are on the list, and however much alike their names are: nobody waits for that."""
+    compared = 0
+    ratio = difflib.SequenceMatcher.ratio
+
+    def counted(matcher: difflib.SequenceMatcher[str]) -> float:
+        nonlocal compared
+        compared += 1
+        return ratio(matcher)
+
+    monkeypatch.setattr(difflib.SequenceMatcher, "ratio", counted)
+    models = tuple(ModelInfo(f"{org}/model-{number}-instruct") for org in ("qwen", "yi") for number in range(1000))
+    assert "Did you mean `qwen/model-421-instruct`?" in Catalog(models).doubt("qwn/model-421-instrct")
+    assert 0 < compared <= 40

@@ -837,7 +837,7 @@ async def test_the_catalog_comes_from_the_platform_and_is_cached(server: NebulaS
     assert info is not None
     assert (info.context, info.max_output) == (32768, 10000)
     assert catalogs[0].live
-    assert not any("FLUX" in name or "bge" in name for name in catalogs[0].names())
+    assert not any("FLUX" in each.name or "bge" in each.name for each in catalogs[0].models)
     assert server.catalog_requests == 1
 
 

@@ -507,3 +507,30 @@ async def test_a_refusal_of_pictures_is_known(server: NebulaServer, status: int,
         with pytest.raises(ModelError) as other:
             await nebula.complete(ASK)
         assert not isinstance(other.value, CantSee)
+
+
+@pytest.mark.parametrize("model", ["llama-3.2-90b-vision-instruct", "meta-llama/Llama-3.2-11B-Vision", "my-vision"])
+@pytest.mark.parametrize("quote", ["`", '"', ""])
+@pytest.mark.parametrize("status", [400, 404])
+def test_the_name_of_a_model_says_nothing_about_pictures(model: str, quote: str, status: int) -> None:
+    """A model that is not there is not one that does not see, whatever its name says; and others may be named, too."""
+    message = f"The model {quote}{model}{quote} is not available"
+    body = json.dumps({"error": {"message": message}}).encode()
+    assert type(from_response(status, body, {}, model, NOW).error) is UnknownModel
+    if any(map(str.isdigit, model)):
+        assert type(from_response(status, body, {}, "alias", NOW).error) is UnknownModel
+
+
+async def test_a_stream_without_pictures_is_not_refused_for_them(server: NebulaServer) -> None:
+    """Also where the refusal comes as an error in a stream, or in an answer with status 200."""
+    error = {"error": {"message": "Image input is not supported"}}
+    seen = ChatRequest("gpt-4o", (ChatMessage("user", "what?", (Picture("a.png", b"a"),)),))
+    for body in (json.dumps(error), f"data: {json.dumps(error)}\n\n"):
+        server.fault(NebulaFault(status=200, body=body), None)
+        async with Nebula(api_key="k", base_url=server.base_url, platform_url=server.platform_url, retries=1) as nebula:
+            with pytest.raises(CantSee):
+                await nebula.complete(seen)
+            for ask in (text(nebula), nebula.complete(ASK)):
+                with pytest.raises(ModelError) as refused:
+                    await ask
+                assert type(refused.value) is BadRequest

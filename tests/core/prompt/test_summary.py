@@ -11,6 +11,7 @@ from core.domain.conversation import Author, Exchange, Place
 from core.domain.options import Memory, Placement
 from core.domain.question import Question
 from core.domain.turn_id import TurnId
+from core.pauses import at_once
 from core.prompt.build import build
 from core.prompt.build import cost as cost_of
 from core.prompt.quoting import BEGIN, END
@@ -96,7 +97,7 @@ def test_a_request_for_a_summary_never_exceeds_the_window(
     old: str, exchanges: tuple[Exchange, ...], window: int, max_output: int | None
 ) -> None:
     """It holds the oldest exchanges, one at least, and quotes them so that nothing ends the quotation."""
-    found = fold(old, exchanges, model="m", window=window, max_output=max_output, count=count)
+    found = at_once(fold(old, exchanges, model="m", window=window, max_output=max_output, count=count))
     if not (found and exchanges):
         return
     request = found.request
@@ -172,9 +173,25 @@ def test_small_print_says_what_became_of_the_oldest_questions(covered: int, left
 def test_an_exchange_that_is_too_long_for_a_request_loses_its_middle() -> None:
     """Its beginning and its end stay, and the next ones wait for another request."""
     long = exchange(1, "Where? " + "x1 " * 300_000 + "Here?", "Begin. " + "word " * 300_000 + "End.")
-    found = fold("", (long, exchange(2)), model="m", window=4_000, max_output=None, count=count)
+    found = at_once(fold("", (long, exchange(2)), model="m", window=4_000, max_output=None, count=count))
     assert found
     said = found.request.messages[1].content
     assert all(each in said for each in ("Ann asked: Where? ", "Here?", "The answer was: Begin. ", "End.", "(…)"))
     assert count(said) > 1_000
     assert sum(count(each.content) for each in found.request.messages) + (found.request.max_tokens or 0) <= 4_000
+
+
+def test_between_two_pauses_one_text_is_counted() -> None:
+    """However many and long exchanges are folded, the others on the loop wait for no more."""
+    counted: list[int] = []
+
+    def counts(text: str) -> int:
+        counted.append(len(text))
+        return count(text)
+
+    many = [exchange(number, "Where? " + "x1 " * 5_000, "word " * 5_000) for number in range(20)]
+    most = 0
+    for _ in fold("The old one.", many, model="m", window=2_000_000, max_output=None, count=counts):
+        most = max(most, sum(counted))
+        counted.clear()
+    assert most < 2 * 50_000

@@ -6,7 +6,9 @@ import io
 import pytest
 
 from core.domain.page import Action, Page
+from core.pauses import at_once
 from core.reply.takeaway import LONGEST_ANSWER, MOST_FILES, code_files, offers, table_files
+from tests.growth import MOST, growth
 
 TABLE = "| name | sum |\n|---|---|\n{}\n"
 
@@ -36,7 +38,7 @@ def code(length: int, language: str = "python") -> str:
 )
 def test_only_what_applies_is_offered(text: str, pages: int, actions: tuple[Action, ...]) -> None:
     """Code that is longer than a page, and any table; nothing of an answer that is a file already."""
-    assert offers(text, fits, pages) == actions
+    assert at_once(offers(text, fits, pages)) == actions
 
 
 @pytest.mark.parametrize(
@@ -122,3 +124,8 @@ def test_marks_without_end_take_no_time() -> None:
     """A cell of nothing but marks."""
     for mark in "`*_~":
         table_files(TABLE.format(f"| {mark * 50_000} | 1 |"))
+
+
+def test_a_number_costs_in_proportion_to_its_length() -> None:
+    """Also one with blanks in it, which then is none."""
+    assert growth(table_files, lambda n: TABLE.format(f"| +1{' ' * n}x | 1 |")) <= MOST

@@ -247,6 +247,27 @@ async def test_what_is_forgotten_while_it_is_written_wins(redis_client: Redis, s
     assert not any("fact-secret" in seen(each) for each in server.requests[before:])
 
 
+@pytest.mark.parametrize("policy", ["offer", "ignore"])
+async def test_an_edit_of_what_left_the_history_leaves_the_summary(
+    redis_client: Redis, server: NebulaServer, policy: str
+) -> None:
+    """What was taken out of a question is not told either where the summary is all that remembers it. With `edits
+    ignore` it is."""
+    async with small(redis_client, server) as bot:
+        await bot.command(f"set edits {policy}")
+        question = bot.question("Note fact-secret: it matters.", author=BOB)
+        await bot.inbox.accept(question)
+        await bot.runner.idle()
+        await talk(bot, 0, FULL)
+        assert "fact-secret" in (await summarised(bot)).text
+        await settle(bot)
+        await redis_client.lpop(bot.turns.mailboxes.key("h", HERE))
+        await bot.dispatcher.edited(replace(bot.question("hello"), message="unknown"), asks=False)
+        assert (await stored(bot)).text
+        await bot.dispatcher.edited(replace(question, text="Note nothing."), asks=True)
+        assert ("fact-secret" in (await stored(bot)).text) is (policy == "ignore")
+
+
 @pytest.mark.parametrize("way", ["forget me", "deleted message"])
 async def test_what_is_forgotten_leaves_the_summary(redis_client: Redis, server: NebulaServer, way: str) -> None:
     """The model is no longer told of it, and the new summary is made of what is left."""

@@ -17,10 +17,13 @@ from core.domain.errors import Forbidden, Gone, Unreachable
 from core.domain.page import Action
 from core.domain.question import Question
 from core.domain.surroundings import Role, Said, Surroundings
+from core.files.attachments import MOST_EARLIER, RECENT
+from core.files.quoting import EARLIER
 from core.turns.assistant import NOTHING_TO_READ
-from tests.core.core_harness import BOB, HERE, Process, Rooms, process
+from tests.core.core_harness import BOB, HERE, ROOM, Process, Rooms, process
 
 SEES = "Qwen/Qwen2.5-VL-7B-Instruct"
+THREAD = replace(ROOM, thread="T1")
 
 
 def picture(color: str = "red") -> bytes:
@@ -70,13 +73,79 @@ async def test_a_text_is_quoted_before_the_question_and_named(bot: Process, serv
     assert bot.shown(question) == "Read app.log (1 KB).\nA fault."
 
 
-async def test_of_a_file_later_questions_see_its_name(bot: Process, server: NebulaServer) -> None:
-    """Its text is in no history, and it is not fetched again."""
+async def test_later_questions_go_on_about_a_file(bot: Process, server: NebulaServer) -> None:
+    """It is fetched again, since the history has its name alone; the small print says so."""
     server.answer_next("A fault.")
     await asked(bot, "What is wrong?", attached(bot, app_log=b"disk full"))
-    await asked(bot, "And now?")
+    question = await asked(bot, "And now?")
     assert server.requests[-1].messages[1].content == "Ann: What is wrong?\n\n[file: app.log]"
-    assert "disk full" not in repr(server.requests[-1].messages)
+    assert sent(server).startswith(EARLIER)
+    assert '<file name="app.log" kind="text">\ndisk full\n</file>\n\nAnn: And now?' in sent(server)
+    assert bot.shown(question).startswith("Read again: app.log (9 B).")
+    assert bot.rooms.fetched == ["app.log", "app.log"]
+
+
+async def test_a_file_of_long_ago_is_a_name(bot: Process, server: NebulaServer) -> None:
+    """As is an older one, if there are many."""
+    for number in range(MOST_EARLIER + 1):
+        await asked(bot, "Look.", attached(bot, **{f"f{number}_txt": b"words"}))
+    await asked(bot, "And now?")
+    assert [f"f{number}.txt" in sent(server) for number in range(MOST_EARLIER + 1)] == [False, True, True, True]
+    for _ in range(RECENT):
+        await asked(bot, "And now?")
+    assert "words" not in sent(server)
+
+
+async def test_a_new_file_comes_before_earlier_ones(bot: Process, server: NebulaServer) -> None:
+    """These have a quarter of the window at most, and no more than it leaves."""
+    text = "\n".join(f"line {number} of the log" for number in range(20_000)).encode()
+    await asked(bot, "Why?", attached(bot, old_log=text))
+    await asked(bot, "And this?", attached(bot, b_txt=b"some words"))
+    assert '<file name="b.txt" kind="text">\nsome words\n</file>\n\nAnn: And this?' in sent(server)
+    assert "line 19999 of" in sent(server)
+    quarter = len(sent(server))
+    question = await asked(bot, "And this?", attached(bot, c_log=text))
+    assert '<file name="c.log"' in sent(server)
+    assert '<file name="old.log"' not in sent(server)
+    assert quarter < 0.6 * len(sent(server))
+    assert "Read again" not in bot.shown(question)
+
+
+async def test_in_a_channel_ones_own_files_are_read_again(bot: Process, server: NebulaServer) -> None:
+    """In a thread everybody's, since all there is one dialogue."""
+    await asked(bot, "What is wrong?", attached(bot, app_log=b"disk full"))
+    await asked(bot, "And now?", author=BOB)
+    assert "disk full" not in sent(server)
+    await asked(bot, "And now?")
+    assert "disk full" in sent(server)
+    await asked(bot, "What is wrong?", attached(bot, b_log=b"on fire"), place=THREAD)
+    await asked(bot, "And now?", author=BOB, place=THREAD)
+    assert "on fire" in sent(server)
+    assert "disk full" not in sent(server)
+
+
+@pytest.mark.parametrize(("text", "said"), [("And now?", False), ("Is the file long?", True), ("And app.log?", True)])
+async def test_an_earlier_file_that_is_gone_is_named_if_asked_for(bot: Process, text: str, said: bool) -> None:
+    """Otherwise there is nothing to say about it."""
+    await asked(bot, "What is wrong?", attached(bot, app_log=b"disk full"))
+    del bot.rooms.files["app.log"]
+    question = await asked(bot, text)
+    assert ("I can't read app.log: it was deleted." in bot.shown(question)) is said
+
+
+async def test_an_earlier_file_that_can_not_be_fetched_now_is_named(bot: Process) -> None:
+    """Next time it may be."""
+    await asked(bot, "What is wrong?", attached(bot, app_log=b"disk full"))
+    bot.rooms.files["app.log"] = Unreachable("no answer")
+    question = await asked(bot, "And now?")
+    assert "I can't read app.log: I could not fetch it in time." in bot.shown(question)
+
+
+async def test_a_forgotten_file_is_not_read_again(bot: Process, server: NebulaServer) -> None:
+    """Nothing is left that could find it."""
+    await asked(bot, "What is wrong?", attached(bot, app_log=b"disk full"))
+    await bot.command("forget me")
+    await asked(bot, "And now?")
     assert bot.rooms.fetched == ["app.log"]
 
 
@@ -118,8 +187,9 @@ async def test_a_model_that_sees_gets_pictures_once(bot: Process, server: Nebula
     (shown,) = server.requests[-1].messages[-1].pictures
     assert (shown.mime, shown.data[:3]) == ("image/jpeg", b"\xff\xd8\xff")
     assert "Read shot.png" in bot.shown(question)
-    await asked(bot, "And now?", model=SEES)
+    again = await asked(bot, "And now?", model=SEES)
     assert not any(each.pictures for each in server.requests[-1].messages)
+    assert "shot.png" not in bot.shown(again)
 
 
 async def test_the_newest_four_pictures_are_sent(bot: Process, server: NebulaServer) -> None:
@@ -140,7 +210,7 @@ async def test_a_blind_model_answers_the_rest(bot: Process, server: NebulaServer
     assert "(not read: this model can't see pictures.)" in sent(server)
     assert "Read app.log (9 B). I can't see pictures: shot.png." in bot.shown(question)
     ((message, page),) = bot.rooms.rooms[question.message].messages.items()
-    assert page.actions == (Action.AGAIN, Action.SEE)
+    assert (page.actions, page.choices.sees) == ((Action.AGAIN,), SEES)
     server.answer_next("A cat.")
     assert await bot.press(Action.SEE, message) is None
     await bot.runner.idle()
@@ -155,7 +225,7 @@ async def test_a_picture_alone_at_a_blind_model_is_not_asked_about(bot: Process,
     assert not server.requests
     (page,) = bot.rooms.rooms[question.message].messages.values()
     assert (page.head, page.foot) == ("I can't see pictures: shot.png.", NOTHING_TO_READ)
-    assert Action.SEE in page.actions
+    assert page.choices.sees == SEES
 
 
 async def test_a_refusal_of_pictures_is_learnt(bot: Process, server: NebulaServer, redis_client: Redis) -> None:
@@ -190,6 +260,23 @@ async def test_a_model_that_takes_one_picture_gets_the_newest(bot: Process, serv
     assert [len(each.messages[-1].pictures) for each in server.requests] == [2, 1]
     assert "Read two.png" in bot.shown(question)
     assert "I can't see pictures: one.png." in bot.shown(question)
+
+
+async def test_files_of_one_name_are_two(bot: Process, server: NebulaServer) -> None:
+    """Each has its own size, and of two pictures that are the same one is seen, where a model takes one."""
+
+    def refuse(received: Received) -> web.Response | None:
+        error = {"message": "At most 1 image(s) may be provided in one request."}
+        return web.json_response({"error": error}, status=400) if len(received.messages[-1].pictures) > 1 else None
+
+    server.refuse = refuse
+    bot.rooms.files |= {"one": b"a" * 10, "two": b"b" * 2_000, "three": picture(), "four": picture()}
+    names = {"one": "log.txt", "two": "log.txt", "three": "shot.png", "four": "shot.png"}
+    files = tuple(Attachment(name, "", "", 0, file=file) for file, name in names.items())
+    question = await asked(bot, "What is this?", files, model=SEES)
+    size = len(bot.rooms.files["four"]) if isinstance(bot.rooms.files["four"], bytes) else 0
+    assert f"Read log.txt (10 B), log.txt (2 KB) and shot.png ({size} B)." in bot.shown(question)
+    assert "I can't see pictures: shot.png." in bot.shown(question)
 
 
 @pytest.mark.parametrize(
@@ -331,6 +418,23 @@ async def test_files_of_others_are_read_if_the_question_is_about_them(bot: Proce
     bot.rooms.said = Surroundings(said, (_message(3, files[3]),))
     await asked(bot, text)
     assert sorted(bot.rooms.fetched) == read
+
+
+async def test_files_of_others_share_the_bounds_of_the_question(redis_client: Redis, server: NebulaServer) -> None:
+    """What its own files leave of the bytes is for those of the room, and both together wait no longer."""
+    own, other = (Attachment(f"{name}.txt", "", "", 900, file=name) for name in ("own", "other"))
+    async with process(redis_client, server, file_bytes=1_000, question_bytes=1_500) as bot:
+        bot.rooms.files |= {each.file: b"text " * 180 for each in (own, other)}
+        bot.rooms.said = Surroundings((), (_message(1, other),))
+        question = await asked(bot, "Compare them", (own,))
+        assert "Read own.txt (900 B)." in bot.shown(question)
+        assert "I can't read other.txt: there are too many files" in bot.shown(question)
+    slow = replace(own, file="slow")
+    async with process(redis_client, server, rooms=Slow(), files_seconds=0.05) as bot:
+        bot.rooms.files["other"] = b"text"
+        bot.rooms.said = Surroundings((), (_message(1, other),))
+        question = await asked(bot, "Compare them", (slow,))
+        assert "I can't read own.txt and other.txt: I could not fetch it in time." in bot.shown(question)
 
 
 async def test_questions_answered_together_bring_all_their_files(bot: Process, server: NebulaServer) -> None:

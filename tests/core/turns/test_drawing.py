@@ -13,7 +13,7 @@ from bots.sandbox.nebula.server import NebulaServer
 from core.domain.errors import Rejected
 from core.domain.options import Switch
 from core.reply.layout import NO_PICTURE
-from core.turns.drawing import file_name
+from core.turns.drawing import NO_WORDS, NOT_THIS_SHAPE, Shape, file_name, shaped
 from tests.core.core_harness import Process, Rooms, eventually, process
 
 
@@ -101,6 +101,54 @@ async def test_the_list_of_models_names_those_that_draw(redis_client: Redis) -> 
         assert (await bot.command("model list")).endswith(
             "For pictures (`imagine`): `black-forest-labs/FLUX.1-schnell`."
         )
+
+
+@pytest.mark.parametrize(
+    ("text", "asked", "sides"),
+    [
+        ("a cat", "a cat", (1024, 1024)),
+        ("--wide a cat", "a cat", (1216, 832)),
+        ("a cat —Tall", "a cat", (832, 1216)),
+        ("--square a cat", "a cat", (1024, 1024)),
+    ],
+)
+async def test_a_flag_chooses_the_shape(redis_client: Redis, text: str, asked: str, sides: tuple[int, int]) -> None:
+    """The model gets the text without it; Regenerate would draw in the same shape."""
+    async with NebulaServer() as server, process(redis_client, server) as bot:
+        question = bot.question(text, draws=True)
+        await bot.inbox.accept(question)
+        await bot.settled(question)
+        [drawn] = server.painter.requests
+        assert (drawn.prompt, (drawn.width, drawn.height)) == (asked, sides)
+        assert [page.head for page in bot.rooms.rooms[question.message].messages.values()] == [text]
+
+
+async def test_a_shape_without_words_and_one_that_is_refused_get_a_sentence(redis_client: Redis) -> None:
+    """Each says what to write instead."""
+    async with NebulaServer() as server, process(redis_client, server) as bot:
+        server.painter.fault(NebulaFault(status=400, body='{"message": "bad size"}'))
+        for text, sentence in (("--wide", NO_WORDS), ("--tall a cat", NOT_THIS_SHAPE)):
+            question = bot.question(text, draws=True)
+            await bot.inbox.accept(question)
+            await bot.settled(question)
+            (page,) = bot.rooms.rooms[question.message].messages.values()
+            assert page.foot == sentence.format(text.split()[0][2:])
+        assert len(server.painter.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "shape"),
+    [
+        ("a --wide cat", "a --wide cat", None),
+        ("--wider cat", "--wider cat", None),
+        ("–tall\na\ncat", "a\ncat", Shape.TALL),
+        ("--wide a cat --tall", "a cat --tall", Shape.WIDE),
+        ("", "", None),
+    ],
+)
+def test_a_flag_is_a_word_of_its_own(text: str, words: str, shape: Shape | None) -> None:
+    """Before or behind the text."""
+    assert shaped(text) == (words, shape)
 
 
 @pytest.mark.parametrize(
