@@ -19,6 +19,7 @@ from bots.sandbox.discord.server import DiscordServer
 from bots.sandbox.nebula.server import NebulaServer
 from bots.sandbox.slack import limits as slack_limits
 from bots.sandbox.slack.server import SlackServer
+from core.domain.errors import ServerTrouble
 from tests.bounds import HANG_SECONDS
 from tests.ports import free_port
 from tests.scenarios.program import PROGRAM, environment, run, started
@@ -99,6 +100,17 @@ async def test_both_platforms_are_served(world: ProgramServers, tmp_path: Path) 
     assert "Traceback" not in log
     for secret in ("ak_secretkey", world.slack.bot_token, world.slack.app_token, world.discord.token, "hello"):
         assert secret not in log
+
+
+async def test_an_outage_before_the_first_question_is_no_wrong_address(world: ProgramServers, tmp_path: Path) -> None:
+    """Nebula took our key at the start: nobody needs to check the address."""
+    ann = world.slack.add_user("ann")
+    general = world.slack.add_channel("general", ann)
+    async with started(tmp_path, "run", **world.settings) as process:
+        await logged(process, *CONNECTED, "among them")
+        await world.nebula.__aexit__(None, None, None)
+        await world.slack.say(ann, general, "@nebula hello")
+        await world.slack.until(lambda: any(ServerTrouble.notice in m.shown for m in world.slack.messages(general)))
 
 
 async def test_a_killed_reply_is_finished_after_restart(world: ProgramServers, tmp_path: Path) -> None:
