@@ -106,6 +106,11 @@ class Dispatcher:
         found = _asked_in(question)
         await self._edits.edited(found or question, asks=asks and found is not None)
 
+    async def knows(self, place: Place, message: str) -> bool:
+        """Whether this message is a question of which something is still known, wherever the bot listens now. Raises
+        StoreError."""
+        return await self._edits.knows(place, message)
+
     async def deleted(self, place: Place, message: str) -> None:
         """A message was deleted. If it was a question, forget it and take its answer away; if it was our answer, forget
         the exchange. Raises StoreError."""

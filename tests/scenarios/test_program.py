@@ -430,6 +430,21 @@ async def test_console_answers_a_pipe(world: ProgramServers, tmp_path: Path) -> 
     ]
 
 
+async def test_console_commands_ask_what_they_say(world: ProgramServers, tmp_path: Path) -> None:
+    """A picture is drawn and kept, an export too, and all that is asked here is private."""
+    settings = {name: value for name, value in world.settings.items() if name.startswith("NEBULA_")}
+    world.nebula.answer_next("Blue.")
+    said = "/ask --private the sky?\n/imagine a red cat\n/imagine a red cat\n/export\n"
+    status, out, err = await run(tmp_path, "console", said=said, **settings)
+    assert (status, "Traceback" in err) == (0, False)
+    assert [request.messages[-1].content for request in world.nebula.requests] == ["the sky?"]
+    assert [asked.prompt for asked in world.nebula.painter.requests] == ["a red cat"] * 2
+    kept = {path.name: path for path in (tmp_path / "data" / "files").iterdir()}
+    assert {"a-red-cat.png", "a-red-cat-1.png"} < kept.keys()
+    assert len(kept) == 3
+    assert all(str(path) in out and path.stat().st_mode & 0o777 == 0o600 for path in kept.values())
+
+
 async def test_console_needs_a_key(tmp_path: Path) -> None:
     """Without a key the console says which variable to set."""
     status, _, err = await run(tmp_path, "console")
