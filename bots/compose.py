@@ -112,9 +112,16 @@ def setup_of(config: Config) -> Setup:
 @asynccontextmanager
 async def chat_model(config: Config, redis: "Redis", breakers: Breakers | None = None) -> AsyncIterator[Model]:
     """The model that answers questions: the Nebula API within the account's limits, with breakers and a fallback."""
+    async with model_and_client(config, redis, breakers or Breakers()) as (model, _):
+        yield model
+
+
+@asynccontextmanager
+async def model_and_client(config: Config, redis: "Redis", breakers: Breakers) -> AsyncIterator[tuple[Model, Nebula]]:
+    """The same, and the client under it: what this learns of its address by other calls counts for answers, too."""
     account = account_limits(config, redis)
     async with nebula(config, account.reserve_retry) as client:
-        yield wrapped(config, client, account, breakers or Breakers())
+        yield wrapped(config, client, account, breakers), client
 
 
 def nebula(config: Config, before_retry: Before | None = None) -> Nebula:
@@ -238,7 +245,7 @@ def assemble(
         ),
         painter=Painter(model, picture_options(config)),
     )
-    titles = Titles(model, turns, surfaces, background) if config.reply_titles is Switch.ON else None
+    titles = Titles(model, turns, records, surfaces, background) if config.reply_titles is Switch.ON else None
     runner = TurnRunner(
         turns,
         settings,

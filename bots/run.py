@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from bots import health
 from bots.adapter import Adapter, Examination, SharesLimits, SignsIn
 from bots.alive import alive
-from bots.compose import Bot, Storage, assemble, chat_model, nebula, setup_of, storage
+from bots.compose import Bot, Storage, assemble, model_and_client, setup_of, storage
 from bots.doctor import settings
 from bots.doctor.look import FirstLook
 from bots.doctor.start import report
@@ -46,7 +46,11 @@ async def run(
     what reading the configuration has shown, for the report. Raises WrongConfig and StoreError.
     """
     breakers, look = Breakers(), FirstLook()
-    async with stopping() as stop, storage(config) as store, chat_model(config, store.redis, breakers) as model:
+    async with (
+        stopping() as stop,
+        storage(config) as store,
+        model_and_client(config, store.redis, breakers) as (model, client),
+    ):
         checked = checks(store.redis, breakers, platforms if listen else (), config.health_silence_seconds, look)
         # What answers probes and shows that this process lives does so from the start to the end of the last reply, and
         # no question is taken before all of this has succeeded.
@@ -61,7 +65,7 @@ async def run(
             present = around.create_task(_present(store.redis, "run" if listen else "worker"))
             about = Examination(open=not config.access_allow)
             memory = [_memory(store), *(bad(REDIS, warning) for warning in store.warnings)]
-            async with nebula(config) as client, asyncio.TaskGroup() as group:
+            async with asyncio.TaskGroup() as group:
                 beside = [
                     group.create_task(look.run(client.check, config.nebula_model)),
                     group.create_task(

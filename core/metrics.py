@@ -53,7 +53,7 @@ FRAME_AGE_SECONDS = Histogram(
 )
 TOKENS = Counter(
     "nebula_bot_tokens",
-    "Tokens of answers and summaries as the API counted them, by kind: prompt or completion.",
+    "Tokens of answers, summaries and titles as the API counted them, by kind: prompt or completion.",
     ["platform", "kind"],
     registry=REGISTRY,
 )

@@ -13,6 +13,9 @@ _DIRECTIONS = re.compile("[\u202a-\u202e\u2066-\u2069]")
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _KEPT = "\n\t"
 
+BRACKETS = str.maketrans("<>[]", "‹›()")
+"""For a stranger's name: it then ends no bracket, and begins no mark of a chat template."""
+
 _TICKS = re.compile("`{3,}")
 
 UNSEEN = "\u200b"
@@ -60,3 +63,8 @@ def _replacement(match: re.Match[str]) -> str:
 def without_fences(text: str) -> str:
     """Return the text with backticks that can't begin or end a block of code, however many are in a row."""
     return _TICKS.sub(lambda run: UNSEEN.join(run[0]), text)
+
+
+def as_code(text: str) -> str:
+    """Return the text as it can stand between backticks: it must not end the code."""
+    return text.replace("`", "'")

@@ -110,7 +110,7 @@ ALLOWED: dict[str, set[str]] = {
         *("bots.discord.permissions", "bots.discord.room"),
     },
     "bots.console": {
-        *("core.domain", "core.commands", "core.settings", "core.store", "core.text"),
+        *("core.domain", "core.commands", "core.inbound", "core.settings", "core.store", "core.text"),
         *("bots.compose", "bots.interrupt"),
     },
     "bots.sandbox.hold": set(),

@@ -29,7 +29,11 @@ async def introduce(dispatcher: Dispatcher, responses: Responses, guild: discord
     place = Place(NAME, str(guild.id), str(channel.id))
     try:
         text = await dispatcher.introduction.of(place, place.scopes[0], guild.me.display_name, "server")
-        if text:
-            await responses.announce(str(channel.id), Response(text), f"introduction/{guild.id}")
+        try:
+            if text:
+                await responses.announce(str(channel.id), Response(text), f"introduction/{guild.id}")
+        except PlatformError:
+            await dispatcher.introduction.failed(place.scopes[0])
+            raise
     except (PlatformError, StoreError) as error:
         log.warning("could not introduce the bot in server %d: %s: %s", guild.id, type(error).__name__, error)

@@ -1,7 +1,6 @@
 """Examines Nebula: whether its address is right, it takes our key, offers our model, and answers with one token."""
 
 import asyncio
-import difflib
 from collections.abc import AsyncGenerator, Sequence
 
 from core.domain.chat import Catalog, ChatMessage, ChatRequest, ModelInfo
@@ -56,11 +55,11 @@ def refuses_key(error: ModelError) -> bool:
 def offer(models: Sequence[ModelInfo], model: str, variable: str = "NEBULA_MODEL") -> Finding:
     """Whether a model is among those that Nebula offers to the key."""
     many = f"key accepted, {len(models)} model{'s' * (len(models) != 1)}"
-    if Catalog(tuple(models)).find(model):
+    offered = Catalog(tuple(models))
+    if offered.find(model):
         return well(NAME, f"{many}, {model} among them")
-    names = {name.lower(): name for each in models for name in (each.name, each.alias) if name}
-    near = difflib.get_close_matches(model.lower(), names, n=1, cutoff=0.5)
-    hint = f"did you mean {names[near[0]]}?" if near else "`model list` in a chat shows them all"
+    near = offered.near(model, 0.5)
+    hint = f"did you mean {near}?" if near else "`model list` in a chat shows them all"
     return bad(NAME, f"{many}; {variable}: {model} is not among the models that it offers", hint)
 
 

@@ -2,13 +2,14 @@
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from cachetools import TTLCache
 
+from bots.slack.api.tasks import TaskSupervisor
 from bots.slack.api.workspace import Capabilities, Identity
 from bots.slack.inbound.payloads import place, string
-from bots.slack.inbound.tasks import TaskSupervisor
 from bots.slack.outbound import responses
 from bots.slack.outbound.agent_pane import AgentPane
 from bots.slack.outbound.surface import SlackSurface
@@ -77,4 +78,9 @@ class Greetings:
         )
         if text:
             address = Address(where, Placement.CHANNEL, streaming=Streaming.OFF)
-            self._tasks.start(responses.by_message(self._surface(address), Response(text)))
+            self._tasks.start(self._introduce(address, text))
+
+    async def _introduce(self, address: Address, text: str) -> None:
+        if not await responses.by_message(self._surface(address), Response(text)):
+            with suppress(StoreError):
+                await self._dispatcher.introduction.failed(address.place.channel_scope)

@@ -31,6 +31,7 @@ from core.store.records import ConversationLookups
 from core.store.settings import SettingsStore
 from core.store.threads import AskedThreads
 from core.store.turns import Turns
+from core.text import as_code
 
 ALOUD = "People also said why they voted an answer down. Use the slash command, so that only you read it."
 FOLLOW_UPS = (
@@ -248,7 +249,7 @@ class Handlers:
             return Response("\n".join([*lines, "", ALOUD]))
         lines += ["", "Why people voted an answer down:"]
         for each in reasons:
-            words = each.text.replace("`", "'")  # as code it pings nobody and links nothing
+            words = as_code(each.text)  # so it pings nobody and links nothing
             lines.append(f"- {time.strftime('%Y-%m-%d', time.gmtime(each.at))}: `{words}`")
         return Response("\n".join(lines))
 

@@ -52,7 +52,7 @@ class PresetCommands:
                 name=name,
                 id=before.id if before else secrets.token_hex(4),
                 revision=secrets.token_hex(4),
-                values=(("prompt", checked(parameter("prompt"), text.strip())), *_own_values(settings)),
+                values=(("prompt", checked(parameter("prompt"), text.strip())), *_own_values(settings, name)),
                 author=before.author if before else invocation.author.id,
                 by=invocation.author.name,
                 at=time.time(),
@@ -149,11 +149,16 @@ async def _may_change(invocation: Invocation, preset: Preset, rights: RightsOf) 
         )
 
 
-def _own_values(settings: ChannelSettings) -> list[tuple[str, str]]:
-    """What a channel or thread has set for itself, without the prompt: what others set is no part of its preset."""
-    own = (Layer.CHANNEL, Layer.THREAD)
-    names = (each for each in CONTENTS if each != "prompt" and settings.origin(each).layer in own)
-    return [(name, str(getattr(settings, name))) for name in names]
+def _own_values(settings: ChannelSettings, preset: str) -> list[tuple[str, str]]:
+    """What a channel or thread has set for itself, without the prompt: what others set is no part of its preset, nor
+    what another preset that it uses holds."""
+    found = ((each, settings.origin(each)) for each in CONTENTS if each != "prompt")
+    own = [
+        name
+        for name, origin in found
+        if origin.layer in (Layer.CHANNEL, Layer.THREAD) and origin.preset in ("", preset)
+    ]
+    return [(name, str(getattr(settings, name))) for name in own]
 
 
 def _contents(preset: Preset) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from core.domain.conversation import Author, Place
 from core.domain.errors import UserError
 from core.settings.parameters import PARAMETERS, Layer
+from core.text import as_code
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +91,9 @@ LONGEST_COMMAND = 13_000
 _LONGEST_NAME = 50  # characters of a command's name that is not known
 _DASHES = ("-", "—", "–")  # phones turn two hyphens into one of the others
 
-# Between a command and its value, one of these flags says whose setting to change.
-# Phones turn two hyphens into a dash.
 ME = "me"
 """The word for one's own questions, in place of a scope."""
+# Between a command and its value, one of these flags says whose setting to change.
 _WORDS = {**{str(layer): layer for layer in (Layer.WORKSPACE, Layer.CHANNEL, Layer.THREAD)}, ME: Layer.PERSON}
 _SCOPES = {dash + word: layer for word, layer in _WORDS.items() for dash in ("--", *_DASHES[1:])}
 
@@ -215,5 +215,5 @@ def _unknown(name: str) -> str:
     [near] = difflib.get_close_matches(name, [*_BY_NAME, *_GROUPS], n=1) or [name]
     meant = [f"`{each}`" for each in _BY_NAME if near in (each, each.split()[0])]
     hint = f"Did you mean {' or '.join(meant)}? " if meant else ""
-    shown = name.replace("`", "'")  # it must not end the code that it is shown in
+    shown = as_code(name)
     return f"There is no command `{shown}`. {hint}`help` lists them all."

@@ -8,7 +8,7 @@ from core.commands.responses import Response
 from core.domain.errors import UserError
 from core.settings.parameters import SUGGESTIONS, Stored
 from core.store.settings import SettingsStore
-from core.text import one_line
+from core.text import as_code, one_line
 
 MOST, LONGEST = 4, 150
 """Suggestions of a workspace, as Slack shows four (docs.slack.dev/reference/methods:
@@ -31,7 +31,7 @@ class SuggestionCommands:
         found, text = await self._here(invocation), invocation.argument("text")
         if len(text) > LONGEST:
             raise UserError(f"This is too long: a suggestion has at most {LONGEST} characters.")
-        text = one_line(text).replace("`", "'")  # the list shows it as code
+        text = as_code(one_line(text))
         if not text:
             raise UserError("Write the question after the command: `suggest add What changed this week?`")
         if text in found:

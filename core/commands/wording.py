@@ -4,6 +4,7 @@ import re
 import time
 
 from core.settings.parameters import Layer, Origin
+from core.text import as_code
 
 _MARKS = re.compile(r"[\[\]()<>*_`~|@]")
 
@@ -37,7 +38,7 @@ def plain(name: str) -> str:
 
 def brief(value: object) -> str:
     """The beginning of a value, as code within a line."""
-    line = " ".join(as_text(value).split()).replace("`", "'")
+    line = as_code(" ".join(as_text(value).split()))
     return f"`{line if len(line) <= 120 else line[:119] + '…'}`"
 
 

@@ -162,10 +162,15 @@ class Catalog:
         """A sentence about a model that the catalog, which changes, does not list; "" for one that it lists."""
         if self.find(name):
             return ""
-        known = {each.lower(): info.name for info in self.models for each in (info.name, info.alias) if each}
-        near = difflib.get_close_matches(name.lower(), _likely(name.lower(), known), n=1, cutoff=0.75)
-        hint = f"Did you mean `{known[near[0]]}`? " if near else ""
+        near = self.near(name)
+        hint = f"Did you mean `{near}`? " if near else ""
         return f"This model is not on Nebula's list. {hint}I will try it anyway."
+
+    def near(self, name: str, likeness: float = 0.75) -> str:
+        """The name of the model that is called most like this, at least so much (0 to 1); "" if there is none."""
+        known = {each.lower(): info.name for info in self.models for each in (info.name, info.alias) if each}
+        found = difflib.get_close_matches(name.lower(), _likely(name.lower(), known), n=1, cutoff=likeness)
+        return known[found[0]] if found else ""
 
 
 def _likely(name: str, known: Iterable[str]) -> list[str]:

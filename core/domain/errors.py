@@ -80,10 +80,16 @@ class Blocked(ModelError):
 
 
 class WrongAddress(ModelError):
+    """`unanswered`: nothing answered there at all."""
+
     notice = (
         "Nebula does not answer at the address that this bot uses. Please try again later, or ask whoever runs the "
         "bot to check NEBULA_BASE_URL."
     )
+
+    def __init__(self, detail: str = "", *, unanswered: bool = False) -> None:
+        super().__init__(detail)
+        self.unanswered = unanswered
 
 
 class Filtered(ModelError):

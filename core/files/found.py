@@ -62,11 +62,6 @@ class Unread:
         """Why, and what to do, for people, as what follows a colon."""
         return _REASONS[self.trouble]
 
-    @property
-    def sentence(self) -> str:
-        """The same, with its name."""
-        return f"I can't read {self.name}: {self.reason}"
-
 
 def file_name(name: str) -> str:
     """The name of a stranger's file as it can stand in a sentence or a quotation: on one line, without folders, and

@@ -87,14 +87,11 @@ class Dispatcher:
             return Response(refusal) if await self._turns.once(step_of(question.id, Step.COMMAND)) else None
         try:
             invocation = parse(text.removeprefix(COMMAND_MARK), question.place, question.author)
-            found = asked(invocation)
+            found = _put_by(invocation, question)
         except UserError as error:
             return Response(error.notice) if await self._turns.once(step_of(question.id, Step.COMMAND)) else None
         if found:
-            await self._accept(found.of(question))
-            return None
-        if invocation.command.name == "catchup":
-            await self._accept(catch_up(question))
+            await self._accept(found)
             return None
         if not await self._turns.once(step_of(question.id, Step.COMMAND)):
             return None
@@ -108,6 +105,11 @@ class Dispatcher:
         """
         found = _asked_in(question)
         await self._edits.edited(found or question, asks=asks and found is not None)
+
+    async def knows(self, place: Place, message: str) -> bool:
+        """Whether this message is a question of which something is still known, wherever the bot listens now. Raises
+        StoreError."""
+        return await self._edits.knows(place, message)
 
     async def deleted(self, place: Place, message: str) -> None:
         """A message was deleted. If it was a question, forget it and take its answer away; if it was our answer, forget
@@ -259,7 +261,14 @@ def _asked_in(question: Question) -> Question | None:
     if not Dispatcher.is_command(text):
         return question
     try:
-        found = asked(parse(text.removeprefix(COMMAND_MARK), question.place, question.author))
+        return _put_by(parse(text.removeprefix(COMMAND_MARK), question.place, question.author), question)
     except UserError:
         return None
+
+
+def _put_by(invocation: Invocation, question: Question) -> Question | None:
+    """The question that a command in this message asks; None for one that asks nothing. Raises UserError."""
+    if invocation.command.name == "catchup":
+        return catch_up(question)
+    found = asked(invocation)
     return found.of(question) if found else None

@@ -30,7 +30,15 @@ class Introduction:
         """
         if not self._on or place.direct or self._access.denies(place):
             return ""
-        if not await self._turns.once(TurnId(f"{scope}/introduced"), KEEP_SECONDS):
+        if not await self._turns.once(_step(scope), KEEP_SECONDS):
             return ""
         operator = f" {self._operator} runs me." if self._operator else ""
         return TEXT.format(name=name, operator=operator, room=room)
+
+    async def failed(self, scope: str) -> None:
+        """The platform showed nothing of it: it may be tried once more. Raises StoreError."""
+        await self._turns.undo(_step(scope))
+
+
+def _step(scope: str) -> TurnId:
+    return TurnId(f"{scope}/introduced")

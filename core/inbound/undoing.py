@@ -1,10 +1,12 @@
 """Undoing: the newest question of a lane and its answer are forgotten, and the answer leaves the screen."""
 
+from dataclasses import replace
+
 from core.commands.registry import Invocation
 from core.commands.responses import Response, RightsOf
-from core.domain.conversation import Author, Conversation, Exchange, Place, Rights
+from core.domain.conversation import Address, Author, Conversation, Exchange, Place, Rights
 from core.domain.errors import UserError
-from core.domain.turn_id import Step
+from core.domain.turn_id import Step, first_turn
 from core.reply.notices import take_away
 from core.settings.parameters import ChannelSettings
 from core.settings.routing import conversation_at
@@ -59,7 +61,7 @@ class Undoing:
         if not found:
             raise UserError(NOTHING)
         conversation, newest = max(found, key=lambda each: each[1].at)
-        return await self._undo(conversation, newest, settings, author, rights) or Response(UNDONE)
+        return await self._undo(conversation, newest, place, settings, author, rights) or Response(UNDONE)
 
     async def pressed(
         self, conversation: Conversation, message: str, place: Place, author: Author, rights: RightsOf
@@ -74,7 +76,7 @@ class Undoing:
         if lane and lane[-1].turn != exchange.turn:
             return Response(NOT_THE_LAST)
         try:
-            return await self._undo(conversation, exchange, await self._settings.of(place), author, rights)
+            return await self._undo(conversation, exchange, place, await self._settings.of(place), author, rights)
         except UserError as error:
             return Response(error.notice)
 
@@ -82,6 +84,7 @@ class Undoing:
         self,
         conversation: Conversation,
         exchange: Exchange,
+        place: Place,
         settings: ChannelSettings,
         author: Author,
         rights: RightsOf,
@@ -94,11 +97,36 @@ class Undoing:
             raise UserError(BUSY if undone else GONE)
         if conversation.owner:
             return Response(FROM_MEMORY)
-        if not (shown := undone.shown):
+        if shown := undone.shown:
+            surface, messages = self._surfaces.beside(shown.question, settings, Step.DELETED), shown.messages
+        elif messages := _reply_of(exchange):
+            address = _address_of(exchange, conversation, place, settings)
+            surface = self._surfaces.at(address, exchange.turn, Step.DELETED)
+        else:
             return Response(STAYS)
-        surface = self._surfaces.beside(shown.question, settings, Step.DELETED)
-        self._background.start(take_away(surface, shown.messages, TAKEN_BACK))
+        self._background.start(take_away(surface, messages, TAKEN_BACK))
         return None
+
+
+def _reply_of(exchange: Exchange) -> tuple[str, ...]:
+    """The messages of an answer, as far as its exchange surely tells them from those of people: not so if it answers
+    several questions, or one that was no message."""
+    asked = first_turn(exchange.turn).endswith(f"/{next(iter(exchange.messages), None)}")
+    return exchange.messages[1:] if asked and not exchange.others else ()
+
+
+def _address_of(exchange: Exchange, conversation: Conversation, place: Place, settings: ChannelSettings) -> Address:
+    """Where the answer to a message is, if the exchange is all that is known of it."""
+    message = exchange.messages[0]
+    return Address(
+        replace(place, thread="" if exchange.thread == message else exchange.thread),
+        settings.replies,
+        message,
+        author=exchange.author.id,
+        conversation=conversation,
+        turn=exchange.turn,
+        streaming=settings.streaming,
+    )
 
 
 def _is_here(exchange: Exchange, conversation: Conversation, place: Place, author: Author) -> bool:

@@ -1,7 +1,7 @@
-"""What people want out of a text as a file: its blocks of code and its tables, read line by line in one pass.
+"""What people want out of a text as a file: its blocks of code and its tables, read line by line, with pauses.
 
-The parser of `blocks` would take a hundred times as long for a long text, and the loop would wait for it. This reads
-fences and tables as models write them: in quotes and lists too, and a fence of Markdown holds other fences.
+The parser of `blocks` would take a hundred times as long for a long text. This reads fences and tables as models write
+them: in quotes and lists too, and a fence of Markdown holds other fences.
 """
 
 import re

@@ -318,7 +318,7 @@ class Nebula:
         """What it means that no response came. Before there ever was one, the address may be wrong: nobody should be
         asked to try again in a moment."""
         said, nothing = unreachable(self._base, error)
-        return WrongAddress(said) if nothing and not self._answered else ServerTrouble(said)
+        return WrongAddress(said, unanswered=True) if nothing and not self._answered else ServerTrouble(said)
 
     def _refusal(self, response: httpx.Response, body: bytes, model: str = "") -> AttemptFailed:
         """What a response other than a success means."""

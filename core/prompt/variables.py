@@ -5,12 +5,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from core.text import one_line
+from core.text import BRACKETS, one_line
 
 # Not so within further braces, as in a template that the prompt is about.
 _VARIABLE = re.compile(r"(?<!\{)\{(date|channel|bot)\}(?!\})")
-# What could be a token of a chat template.
-_DEFUSED = str.maketrans("<>[]", "‹›()")
 _LONGEST = 100  # characters of a name
 DIRECT = "a direct message"
 """The channel where there is none."""
@@ -42,4 +40,4 @@ def _zone(name: str) -> tzinfo:
 
 
 def _name(name: str) -> str:
-    return one_line(name, _LONGEST).translate(_DEFUSED)
+    return one_line(name, _LONGEST).translate(BRACKETS)

@@ -23,7 +23,7 @@ from core.domain.options import (
 )
 from core.settings.locales import language_name, timezone_name
 from core.settings.presets import CONTENTS, PRESET, Preset, referred
-from core.text import harmless
+from core.text import as_code, harmless
 
 DAY_SECONDS = 86_400.0
 # Beside the parameters of a scope: whether the bot is muted there. Its value is that it is there.
@@ -278,7 +278,7 @@ def parameter(name: str) -> Parameter:
     found = _BY_NAME.get(name.strip().lower().replace("-", "_"))
     if found is None:
         known = ", ".join(f"`{each.name}`" for each in PARAMETERS)
-        shown = name[:50].replace("`", "'")  # it must not end the code that it is shown in
+        shown = as_code(name[:50])
         raise UserError(f"There is no setting `{shown}`. You can set {known}.")
     return found
 

@@ -262,11 +262,6 @@ def has(entry: bytes, word: str) -> bool:
     return word.encode() in _words(entry)
 
 
-def words(entry: bytes) -> bytes:
-    """The words of an entry as they stand there."""
-    return entry.partition(b"|")[0]
-
-
 def digests(exchange: Exchange) -> frozenset[str]:
     """The names under which a summary covers an exchange."""
     people = (exchange.author.id, *exchange.others)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from core.domain.conversation import NO_SUMMARY, Conversation, Exchange, Summary, in_order
-from core.store.entries import stored_at, words
+from core.store.entries import stored_at
 from core.store.mailbox import Mailboxes, ms
 from core.store.redis.client import guarded
 
@@ -20,10 +20,10 @@ class StoredExchange:
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """What a new summary is made of: the old one with its words in Redis, and the history in order of the questions."""
+    """What a new summary is made of: the old one with its entry in Redis, and the history in order of the questions."""
 
     old: Summary
-    words: bytes
+    entry: bytes
     history: tuple[StoredExchange, ...]
 
 
@@ -57,12 +57,12 @@ class StoredSummaries:
         }
         ordered = in_order(each.exchange for each in found.values())
         old = self._read(conversation, dialogue, entry)
-        return Material(old, words(entry), tuple(found[each.turn] for each in ordered))
+        return Material(old, entry, tuple(found[each.turn] for each in ordered))
 
     async def write(
         self, conversation: Conversation, dialogue: str, old: bytes, new: Summary, told: Sequence[Exchange] = ()
     ) -> bool:
-        """Store a summary in place of the one with the words `old`. False, and nothing is stored, if that one is no
+        """Store a summary in place of the one with the entry `old`. False, and nothing is stored, if that one is no
         longer there, or one of the exchanges `told`, of which the new one tells as well: somebody forgot it."""
         entry = self._entries.summary(conversation, dialogue, new)
         turns = [each.turn for each in told]
@@ -75,7 +75,7 @@ class StoredSummaries:
         # Meanwhile it may have been forgotten, or written.
         if bool(found.text) is (news is News.SUMMARISED) or news is News.DROPPED:
             new = replace(found, known=True) if news is News.SUMMARISED else Summary(known=True)
-            await self.write(conversation, dialogue, words(entry), new)
+            await self.write(conversation, dialogue, entry, new)
 
     async def begin(self, conversation: Conversation, dialogue: str, seconds: float) -> bool:
         """Begin to write, as the only one of all processes for so many seconds. False if somebody else does, or has

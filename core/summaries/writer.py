@@ -196,7 +196,7 @@ class SummaryWriter:
             if not text:
                 raise NoAnswer("no summary")
             new = _summary(text, old, folding, left)
-            if not await self._stored.write(grown.conversation, grown.dialogue, material.words, new, folding.exchanges):
+            if not await self._stored.write(grown.conversation, grown.dialogue, material.entry, new, folding.exchanges):
                 metrics.SUMMARIES.labels("overtaken").inc()
                 return
             metrics.SUMMARIES.labels("written").inc()

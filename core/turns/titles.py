@@ -10,6 +10,7 @@ from core.domain.question import New
 from core.domain.turn_id import Step, TurnId, step_of
 from core.prompt.titling import first_words, title_of, title_request
 from core.settings.parameters import ChannelSettings
+from core.store.records import ConversationLookups
 from core.store.turns import Turn, Turns
 from core.turns.background import Background
 from core.turns.surfaces import Surfaces
@@ -25,14 +26,23 @@ ANSWER_SECONDS = 30.0
 class Titles:
     """One per process. A title is tried once; if that fails, the first words of the question stay."""
 
-    def __init__(self, model: ChatModel, turns: Turns, surfaces: Surfaces, background: Background) -> None:
-        self._model, self._turns, self._surfaces, self._background = model, turns, surfaces, background
+    def __init__(
+        self,
+        model: ChatModel,
+        turns: Turns,
+        records: ConversationLookups,
+        surfaces: Surfaces,
+        background: Background,
+    ) -> None:
+        self._model, self._turns, self._records = model, turns, records
+        self._surfaces, self._background = surfaces, background
         self._showing: dict[TurnId, asyncio.Event] = {}  # first words on their way, which must not land after a title
 
     def begun(self, turn: Turn, settings: ChannelSettings) -> None:
         """A turn begins: until its chat has a title, show the first words."""
         if (chat := self._chat(turn, settings)) and turn.attempt == 1:
-            self._background.start(self._show_first_words(turn, settings, chat))
+            shown = self._showing[turn.question.id] = asyncio.Event()  # before the turn can have ended
+            self._background.start(self._show_first_words(turn, settings, chat, shown))
 
     def answered(self, turn: Turn, settings: ChannelSettings) -> None:
         """The turn ended with an answer."""
@@ -46,8 +56,7 @@ class Titles:
             return ""
         return self._surfaces.chat(question, settings)
 
-    async def _show_first_words(self, turn: Turn, settings: ChannelSettings, chat: str) -> None:
-        shown = self._showing[turn.question.id] = asyncio.Event()
+    async def _show_first_words(self, turn: Turn, settings: ChannelSettings, chat: str, shown: asyncio.Event) -> None:
         try:
             if (words := first_words(turn.question.text)) and await self._is_first(turn, chat, Step.BEGUN):
                 await self._surfaces.entitle(turn.question, settings, words, begun=True)
@@ -57,11 +66,14 @@ class Titles:
             log.exception("turn %s: its chat has no title yet", turn.question.id)
         finally:
             shown.set()
-            del self._showing[turn.question.id]
+            if self._showing.get(turn.question.id) is shown:
+                del self._showing[turn.question.id]
 
     async def _name(self, turn: Turn, settings: ChannelSettings, chat: str) -> None:
         question, now = turn.question, asyncio.get_running_loop().time
         try:
+            if not await self._records.answered(turn.conversation, question.id):  # it was to be forgotten meanwhile
+                return
             if not await self._is_first(turn, chat, Step.TITLED):
                 return
             async with asyncio.timeout(ANSWER_SECONDS):

@@ -10,7 +10,7 @@ import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
 from bots import health
-from bots.compose import Bot, chat_model, nebula
+from bots.compose import Bot, model_and_client
 from bots.discord.app import Discord
 from bots.doctor.look import FirstLook
 from bots.run import checks, serving
@@ -77,13 +77,12 @@ class HealthServers:
         config = sections.core
         served = [Slack(sections.slack) if kind is Slack else Discord(sections.discord) for kind in platforms]
         breakers = Breakers()
-        async with connection(redis_url) as redis, chat_model(config, redis, breakers) as model:
+        async with connection(redis_url) as redis, model_and_client(config, redis, breakers) as (model, client):
             look = FirstLook()
             wanted = [*more, *checks(redis, breakers, served, config.health_silence_seconds, look)]
             async with (
                 health.health(config.health_port, config.health_host, wanted),
                 serving(config, redis, model, served) as bot,
-                nebula(config) as client,
             ):
                 await look.run(client.check, config.nebula_model)
                 if ready:

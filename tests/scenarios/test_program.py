@@ -19,6 +19,7 @@ from bots.sandbox.discord.server import DiscordServer
 from bots.sandbox.nebula.server import NebulaServer
 from bots.sandbox.slack import limits as slack_limits
 from bots.sandbox.slack.server import SlackServer
+from core.domain.errors import ServerTrouble
 from tests.bounds import HANG_SECONDS
 from tests.ports import free_port
 from tests.scenarios.program import PROGRAM, environment, run, started
@@ -99,6 +100,17 @@ async def test_both_platforms_are_served(world: ProgramServers, tmp_path: Path) 
     assert "Traceback" not in log
     for secret in ("ak_secretkey", world.slack.bot_token, world.slack.app_token, world.discord.token, "hello"):
         assert secret not in log
+
+
+async def test_an_outage_before_the_first_question_is_no_wrong_address(world: ProgramServers, tmp_path: Path) -> None:
+    """Nebula took our key at the start: nobody needs to check the address."""
+    ann = world.slack.add_user("ann")
+    general = world.slack.add_channel("general", ann)
+    async with started(tmp_path, "run", **world.settings) as process:
+        await logged(process, *CONNECTED, "among them")
+        await world.nebula.__aexit__(None, None, None)
+        await world.slack.say(ann, general, "@nebula hello")
+        await world.slack.until(lambda: any(ServerTrouble.notice in m.shown for m in world.slack.messages(general)))
 
 
 async def test_a_killed_reply_is_finished_after_restart(world: ProgramServers, tmp_path: Path) -> None:
@@ -489,6 +501,21 @@ async def test_console_answers_a_pipe(world: ProgramServers, tmp_path: Path) -> 
         "Hello, Ann.",
         "Who am I?",
     ]
+
+
+async def test_console_commands_ask_what_they_say(world: ProgramServers, tmp_path: Path) -> None:
+    """A picture is drawn and kept, an export too, and all that is asked here is private."""
+    settings = {name: value for name, value in world.settings.items() if name.startswith("NEBULA_")}
+    world.nebula.answer_next("Blue.")
+    said = "/ask --private the sky?\n/imagine a red cat\n/imagine a red cat\n/export\n"
+    status, out, err = await run(tmp_path, "console", said=said, **settings)
+    assert (status, "Traceback" in err) == (0, False)
+    assert [request.messages[-1].content for request in world.nebula.requests] == ["the sky?"]
+    assert [asked.prompt for asked in world.nebula.painter.requests] == ["a red cat"] * 2
+    kept = {path.name: path for path in (tmp_path / "data" / "files").iterdir()}
+    assert {"a-red-cat.png", "a-red-cat-1.png"} < kept.keys()
+    assert len(kept) == 3
+    assert all(str(path) in out and path.stat().st_mode & 0o777 == 0o600 for path in kept.values())
 
 
 async def test_console_needs_a_key(tmp_path: Path) -> None:

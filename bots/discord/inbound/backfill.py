@@ -19,9 +19,9 @@ from bots.discord.api.rest import Rest
 from bots.discord.api.shards import Shard
 from bots.discord.inbound.channels import Places
 from bots.discord.inbound.edits import read
-from bots.discord.inbound.messages import asks, question_of, remark_of
+from bots.discord.inbound.messages import asks, by_bot, question_of, remark_of
 from bots.discord.inbound.ordering import ArrivalOrder
-from bots.discord.inbound.otherbots import OtherBotsMessages, bot_author, by_bot
+from bots.discord.inbound.otherbots import OtherBotsMessages, bot_author
 from bots.discord.inbound.people import UNCLEAR, Members, author_of
 from core.domain.errors import PlatformError, StoreError
 from core.domain.question import Declined

@@ -55,8 +55,8 @@ async def share(web: Web, capabilities: Capabilities, url: str, response: Respon
     return shown > 0
 
 
-async def by_message(surface: SlackSurface, response: Response, extra: tuple[blocks.Json, ...] = ()) -> None:
-    """Respond with messages on a surface, with the `extra` blocks below the last one."""
+async def by_message(surface: SlackSurface, response: Response, extra: tuple[blocks.Json, ...] = ()) -> bool:
+    """Respond with messages on a surface, with the `extra` blocks below the last one; False if not all are shown."""
     pages = await with_pauses(blocks.pages(response.text))
     try:
         for index, page in enumerate(pages):
@@ -64,6 +64,8 @@ async def by_message(surface: SlackSurface, response: Response, extra: tuple[blo
             await patiently(partial(surface.post, page, below))
     except PlatformError as error:
         log.warning("Slack: could not show a response to a command: %s: %s", type(error).__name__, error)
+        return False
+    return True
 
 
 async def privately(surface: SlackSurface, response: Response) -> None:
@@ -96,12 +98,23 @@ async def send(
         body |= {"unfurl_links": False, "unfurl_media": False}
         await web.respond(url, {**body, "text": blocks.fallback(page)})
 
+    able = capabilities.markdown
+    markdown = bool(page.text.strip()) and able.works()
     try:
-        await attempt(capabilities.markdown.works())
+        await attempt(markdown)
     except TooLong:
         raise
     except Rejected:
+        if not markdown:
+            raise
+        log.info("Slack refuses a response; showing it in mrkdwn")
         await attempt(False)
+        # Only now the refusal says something about this Slack. It does not say why, as it does for other messages.
+        if able.failed(url):
+            log.warning("this Slack does not support markdown blocks; showing responses without them for a while")
+    else:
+        if markdown:
+            able.worked()
 
 
 async def _show(

@@ -6,7 +6,15 @@ from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanage
 from dataclasses import dataclass
 
 from core.domain.chat import Beat, Catalog, ChatRequest, Completion, Delta, ImageRequest, ImageResult
-from core.domain.errors import BrokenStream, ModelError, ModelTimeout, RateLimited, ServerTrouble, Unavailable
+from core.domain.errors import (
+    BrokenStream,
+    ModelError,
+    ModelTimeout,
+    RateLimited,
+    ServerTrouble,
+    Unavailable,
+    WrongAddress,
+)
 from core.domain.ports import Model
 from core.nebula.catalog import api_name
 from core.nebula.wrappers.circuit_breaker import CircuitBreaker
@@ -104,7 +112,8 @@ class BreakingModel:
             yield call
         except ModelError as error:
             # After the first token the breaker knows already that the server is up.
-            if not call.begun and isinstance(error, OUTAGE_ERRORS):
+            silent = isinstance(error, WrongAddress) and error.unanswered
+            if not call.begun and (silent or isinstance(error, OUTAGE_ERRORS)):
                 breaker.failed(permit, _now())
             elif not (call.begun or (isinstance(error, RateLimited) and error.ours)):
                 breaker.answered()

@@ -21,8 +21,7 @@ _PRIMARY_SHARE = 0.75
 
 
 class FallbackModel:
-    """A model that has a second one. It gives every request its deadline, but for one without a stream that has its
-    own."""
+    """A model that has a second one. It gives every request its deadline; one without a stream may have its own."""
 
     def __init__(self, first: Model, last: Model, *, fallback: str = "", deadline: float = 120.0) -> None:
         """`first` answers requests that have a fallback; `last` answers for the fallback, and requests that have none.

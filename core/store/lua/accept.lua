@@ -1,6 +1,7 @@
--- accept: queue a question once, and claim the lane that waits longest if there is room for one more.
--- THREAD is the thread that the question is in, or that it OPENS; empty if there can be none. LINK: a bot's question
--- extends the CHAIN of its place, which a person's ends; one that would be longer than MOST is not stored.
+-- accept: queue a question once, and claim the lane that waits longest if there is room for one more. THREAD is the
+-- thread that the question is in, or that it OPENS; empty if there can be none. LINK: a bot's question extends the
+-- CHAIN of its place, which a person's ends; one that would be longer than MOST is not stored, whenever it is delivered
+-- again.
 -- KEYS: DEDUPE ASKED CHAIN
 -- ARGV: REQUEST ENTRY INBOX_LIMIT KEEP_MS PARALLEL CLAIM THREAD OPENS PERSON ASKED_MS LINK MOST CHAIN_MS
 local DEDUPE = KEYS[11]
@@ -14,6 +15,8 @@ local LINK, MOST, CHAIN_MS = ARGV[17], tonumber(ARGV[18]), ARGV[19]
 local id = string.match(ENTRY, '^([^,|]*)')
 local known = redis.call('GET', DEDUPE)
 if known then
+  local length = string.match(known, '^silent/(%d+)$')
+  if length then return {'SILENT', tonumber(length)} end
   -- Our own retry after a lost answer gets that answer again; any other delivery is a duplicate.
   if string.match(known, '[^/]*$') ~= REQUEST then return {'DUPLICATE'} end
   local claimed = claimed_by('request', REQUEST)
@@ -31,6 +34,7 @@ if LINK == 'extends' then
   local before, last = string.match(redis.call('GET', CHAIN) or '', '^(%d+)|(.*)$')
   length = tonumber(before or 0) + (last == id and 0 or 1)  -- the same question again is no further one
   if length > MOST then
+    redis.call('SET', DEDUPE, 'silent/' .. length, 'PX', DEDUPE_MS)
     redis.call('SET', CHAIN, length .. '|' .. id, 'PX', CHAIN_MS)
     return {'SILENT', length}
   end

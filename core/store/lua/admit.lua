@@ -12,8 +12,8 @@ local OWED, ARRIVALS, KEEP_MS = tonumber(ARGV[12]), tonumber(ARGV[13]), tonumber
 
 -- Who uses the limit: each process renews its number with every call, and is forgotten when it makes none.
 redis.call('HSET', STATE, 'p:' .. PROCESS, ACTIVE .. ' ' .. (NOW + STAY_MS))
--- What ends much later than its own length allows was written before the server's clock was set back, and would last for
--- as long as the clock jumped: it is none. A hold says its length, for which older versions say 1.
+-- What ends much later than its own length allows was written before the server's clock was set back, and would last
+-- for as long as the clock jumped: it is none. A hold says its length, for which older versions say 1.
 local length, stop = string.match(redis.call('HGET', STATE, 'held') or '', '^(%d+) (%d+)$')
 local held = stop and tonumber(stop) - NOW or 0
 if held < 0 or length ~= '1' and held > 2 * tonumber(length or 0) then held = 0 end

@@ -9,7 +9,8 @@ local MIDNIGHT = (math.floor(NOW / DAY_MS) + 1) * DAY_MS  -- days are in UTC
 local function limits(first, at)
   local found = {}
   for i = first, #KEYS do
-    local limit = {key = KEYS[i], most = tonumber(ARGV[at]), rate = tonumber(ARGV[at + 1]), cost = tonumber(ARGV[at + 2])}
+    local most, rate, cost = tonumber(ARGV[at]), tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
+    local limit = {key = KEYS[i], most = most, rate = rate, cost = cost}
     local state = redis.call('HMGET', limit.key, 'used', 'at')
     local used, since = tonumber(state[1] or 0), tonumber(state[2] or NOW)
     if since > NOW then

@@ -22,7 +22,8 @@ local function adopt()
   store(left[1], turn)
   redis.call('DEL', OLD_LINE)
   redis.call('ZREM', OLD_LEASES, NAME)
-  redis.call('HDEL', CONV, 'attempts', 'progress', 'retract', 'stop', 'request', 'done', 'free', 'unread', 'lost', 'lease')
+  redis.call('HDEL', CONV, 'attempts', 'progress', 'retract', 'stop', 'request', 'done', 'free', 'unread', 'lost',
+    'lease')
 end
 
 if LANE == '' then adopt() end

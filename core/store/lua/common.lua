@@ -184,8 +184,8 @@ local function forget_aged()
   if left < math.huge then redis.call('HSET', CONV, 'since', string.format('%.0f', left)) end
 end
 
--- Forget the summaries that tell of any exchange of this turn, message or person. Returns how many there were. The words
--- of a summary are digests of all of these, also of those that have left the history since.
+-- Forget the summaries that tell of any exchange of this turn, message or person. Returns how many there were. The
+-- words of a summary are digests of all of these, also of those that have left the history since.
 local function forget_summaries(word)
   local digest, summaries, count = string.sub(redis.sha1hex(word), 1, 10), redis.call('HGETALL', SUMMARIES), 0
   for i = 1, #summaries, 2 do
@@ -194,8 +194,8 @@ local function forget_summaries(word)
   return count
 end
 
--- Versions: the other answers to the questions in ENDED, at most so many bytes of them. Each is an exchange that another
--- one replaced, as it was in the history.
+-- Versions: the other answers to the questions in ENDED, at most so many bytes of them. Each is an exchange that
+-- another one replaced, as it was in the history.
 
 -- The turn that answered the question of this one first.
 local function first_turn(turn)
@@ -262,12 +262,13 @@ end
 
 -- Remember a token that was issued, if it is the newest.
 local function issued(token)
-  if tonumber(redis.call('HGET', CONV, 'fence') or 0) < tonumber(token) then redis.call('HSET', CONV, 'fence', token) end
+  local known = tonumber(redis.call('HGET', CONV, 'fence') or 0)
+  if known < tonumber(token) then redis.call('HSET', CONV, 'fence', token) end
 end
 
 -- Take a lane under a new fencing token. The token is the time in µs: a server that lost its last writes (a failover, a
--- crash between two fsyncs) must not issue a token that is in use. REQUEST is the call that claims, AFTER the turn whose
--- commit does: if the answer gets lost, its repetition finds the turn by them.
+-- crash between two fsyncs) must not issue a token that is in use. REQUEST is the call that claims, AFTER the turn
+-- whose commit does: if the answer gets lost, its repetition finds the turn by them.
 local function claim(found, request, after)
   local time, last = redis.call('TIME'), tonumber(redis.call('HGET', CONV, 'fence') or 0)
   local turn = turn_of(found) or {attempts = 0}
@@ -281,8 +282,8 @@ local function claim(found, request, after)
 end
 
 -- The head of the lane that waits longest, if there is room. Two kinds are left to those that look for work: one that
--- could not be read, because another process may be able to, and one whose lease ran out, because its holder may be alive
--- and renew it, as after an outage.
+-- could not be read, because another process may be able to, and one whose lease ran out, because its holder may be
+-- alive and renew it, as after an outage.
 local function next_head()
   local heads, room = waiting_heads()
   for i = 1, math.min(#heads, room) do

@@ -1,6 +1,6 @@
 -- delete: handle a deleted message. A question leaves the line and the history, and its turn, if it runs, ends without
--- an answer; the exchange of an answer is forgotten with its versions, and what summaries tell of it. Returns what was stored of both, and
--- how many summaries there were.
+-- an answer; the exchange of an answer is forgotten with its versions, and what summaries tell of it. Returns what was
+-- stored of both, and how many summaries there were.
 -- ARGV: WORD
 local WORD = ARGV[7]
 local running, waiting, own = '', 0, false

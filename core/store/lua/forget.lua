@@ -1,6 +1,6 @@
--- forget: forget these exchanges, versions and answered questions of a PERSON, and the summaries that tell of the person; the
--- running turns of OF_LANES will not be stored either. These are names between commas. Returns how many exchanges and
--- summaries there were.
+-- forget: forget these exchanges, versions and answered questions of a PERSON, and the summaries that tell of the
+-- person; the running turns of OF_LANES will not be stored either. These are names between commas. Returns how many
+-- exchanges and summaries there were.
 -- ARGV: PERSON OF_LANES ENTRIES...
 local PERSON, OF_LANES = ARGV[7], ARGV[8]
 local ENTRIES = 9

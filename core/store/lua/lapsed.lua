@@ -1,6 +1,6 @@
--- lapsed: lanes of one partition whose lease expired, the earliest first, and whose name has one of BEGINNINGS. It skips
--- others, of platforms that this process does not serve, so that they can't fill the answer. OLD_LEASES are those of a
--- version without lanes: of whole conversations.
+-- lapsed: lanes of one partition whose lease expired, the earliest first, and whose name has one of BEGINNINGS. It
+-- skips others, of platforms that this process does not serve, so that they can't fill the answer. OLD_LEASES are those
+-- of a version without lanes: of whole conversations.
 -- KEYS: LANES OLD_LEASES
 -- ARGV: MOST LEASE_MS BEGINNINGS...
 local LANES, OLD_LEASES = KEYS[1], KEYS[2]

@@ -21,7 +21,8 @@ local function behind(due)
 end
 
 local function granted(due)
-  redis.call('SET', RECORD, string.format('%.0f', due), 'PX', string.format('%.0f', math.max(0, due - NOW) + REMEMBER_MS))
+  local kept = math.max(0, due - NOW) + REMEMBER_MS
+  redis.call('SET', RECORD, string.format('%.0f', due), 'PX', string.format('%.0f', kept))
   return {GRANTED, math.max(0, due - NOW), 0}
 end
 

@@ -1,6 +1,6 @@
--- undo: forget the exchange of a turn, with its versions and what summaries tell of it, unless a question of its lane is
--- waiting or running. REQUEST: names this call; its repetition after a lost answer finds it in UNDOER, and is told the
--- same. OF_LANES: the names that the lane may have. Returns BUSY, GONE or UNDONE.
+-- undo: forget the exchange of a turn, with its versions and what summaries tell of it, unless a question of its lane
+-- is waiting or running. REQUEST: names this call; its repetition after a lost answer finds it in UNDOER, and is told
+-- the same. OF_LANES: the names that the lane may have. Returns BUSY, GONE or UNDONE.
 -- KEYS: UNDOER
 -- ARGV: REQUEST TURN OF_LANES...
 local UNDOER = KEYS[11]

@@ -1,5 +1,5 @@
--- unread: this holder can't read the question of the turn with its token. 1: it is to end the turn with a sentence, since
--- nobody could for AFTER_MS. 0: the lane is handed back, for a process that can; not a failed attempt.
+-- unread: this holder can't read the question of the turn with its token. 1: it is to end the turn with a sentence,
+-- since nobody could for AFTER_MS. 0: the lane is handed back, for a process that can; not a failed attempt.
 -- ARGV: FENCE AFTER_MS
 local FENCE, AFTER_MS = ARGV[7], tonumber(ARGV[8])
 local found, turn = claimed_by('fence', FENCE)

@@ -73,6 +73,18 @@ async def test_it_writes_only_where_it_may(redis_client: Redis) -> None:
         assert not [call for call in here.discord.calls if call.status == 403]
 
 
+async def test_one_that_discord_refused_is_tried_again(redis_client: Redis) -> None:
+    """When Discord sends the server once more, as after an outage."""
+    async with room(redis_client) as here:
+        here.discord.faults.error("POST /channels/{channel}/messages", 403, code=50013)
+        guild = here.discord.add_guild("Club", system="welcome")
+        await here.until(lambda: [call for call in here.discord.calls if call.status == 403])
+        await settled(here)
+        assert not introductions(here, guild)
+        here.discord.gateway.guild_create(guild)
+        await here.until(lambda: introductions(here, guild))
+
+
 async def test_the_operator_can_switch_it_off(redis_client: Redis) -> None:
     """INTRODUCTION=off."""
     async with room(redis_client, changes={"introduction": "off"}) as here:

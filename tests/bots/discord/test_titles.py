@@ -77,6 +77,21 @@ async def test_what_a_person_named_stays(here: DiscordRoom) -> None:
     assert not renames(here)
 
 
+async def test_an_answer_that_is_not_remembered_gives_no_title(here: DiscordRoom) -> None:
+    """Somebody had all of it forgotten while it was written: its question is told to nobody any more."""
+    hold = here.nebula.hold(after=1)
+    asked = await here.say("ann", GENERAL, "@nebula hello")
+    [thread] = await here.until(lambda: here.discord.threads(here.place(GENERAL)))
+    await here.used("max", GENERAL, "reset")
+    await here.used("max", thread, "reset")
+    hold.release()
+    await here.bot.runner.idle()
+    await here.say("ann", GENERAL, "@nebula and now?")
+    await here.nebula.until(lambda: title_requests(here) == 1)
+    assert here.discord.channel(asked.id).name == "hello"
+    assert "and now?" in str([each for each in here.nebula.requests if not each.stream])
+
+
 async def test_threads_of_people_keep_their_names(here: DiscordRoom) -> None:
     """Nor is the model asked for a title in a channel, a direct message or in private."""
     root = await here.say("bob", GENERAL, "the deploy failed")

@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from bots.sandbox.slack import faults
 from tests.bots.slack.harness import SlackRoom, process, slack_room
 
 
@@ -50,6 +51,19 @@ async def test_it_does_so_once(redis_url: str) -> None:
         room.slack.join(room.slack.bot_user, room.where("#random"))
         await room.quiet()
         assert len(introductions(room, "#random")) == 1
+
+
+async def test_one_that_slack_refused_is_tried_when_it_is_added_again(redis_url: str) -> None:
+    """Nobody has read it."""
+    async with slack_room(redis_url) as room:
+        room.slack.faults.add("chat.postMessage", faults.refused("restricted_action"))
+        await invited(room, "#random")
+        await room.until(lambda: "chat.postMessage" in [each.method for each in room.slack.calls])
+        await room.quiet()
+        assert not introductions(room, "#random")
+        room.slack.leave(room.slack.bot_user, room.where("#random"))
+        room.slack.join(room.slack.bot_user, room.where("#random"))
+        await room.until(lambda: introductions(room, "#random"))
 
 
 async def test_others_who_join_are_not_greeted(redis_url: str) -> None:

@@ -58,6 +58,16 @@ async def test_a_preset_holds_the_prompt_and_what_the_channel_has_set(bot: Proce
     assert rules(server).startswith("You review code.\n\n")
 
 
+async def test_a_preset_holds_nothing_of_another_one(bot: Process) -> None:
+    """What a channel uses of another preset is not its own; what it uses of this one stays in it."""
+    await run(bot, f"model set {LLAMA}", place=RANDOM)
+    await run(bot, "preset save cook You are a cook.", place=RANDOM)
+    await run(bot, "preset use cook")
+    await run(bot, "set temperature 0.3")
+    assert "14 characters, `temperature` `0.3`." in await said(bot, "preset save poet You are poets.")
+    assert f"`model` `{LLAMA}`, `temperature` `0.3`." in await said(bot, "preset save cook You are a baker.")
+
+
 async def test_a_channel_follows_the_changes_of_its_preset(bot: Process, server: NebulaServer) -> None:
     """The next question has the new prompt; nobody touches the channel."""
     await run(bot, "preset save cook You are a cook.")

@@ -246,7 +246,7 @@ async def test_what_is_not_read_gets_a_sentence(content: bytes, words: str) -> N
     """It names the file, says why, and what to do."""
     file = await found("../up\n/my file", content)
     assert isinstance(file, Unread)
-    assert file.sentence == f"I can't read my file: {words}"
+    assert (file.name, file.reason) == ("my file", words)
 
 
 async def test_a_file_over_the_limit_is_not_read() -> None:

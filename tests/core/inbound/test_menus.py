@@ -211,3 +211,16 @@ def test_a_flag_makes_a_question_private() -> None:
     assert privately("--wide --private a cat") == ("--wide a cat", True)
     assert privately("--privately?") == ("--privately?", False)
     assert privately("why --private?") == ("why --private?", False)
+
+
+async def test_a_catch_up_is_a_question_however_it_comes(bot: Process, server: NebulaServer) -> None:
+    """Written while nobody listened, or when a message is corrected."""
+    missed = replace(bot.question("!catchup"), at=time.time())
+    assert await bot.dispatcher.is_new(missed)
+    await bot.dispatcher.missed(missed)
+    await bot.runner.idle()
+    assert not await bot.dispatcher.is_new(missed)
+    await bot.dispatcher.edited(replace(bot.question("!catchup"), at=time.time()), asks=True)
+    await bot.runner.idle()
+    assert [each.since for each in bot.rooms.reaches] == [ANN.id, ANN.id]
+    assert len(server.requests) == 2

@@ -10,8 +10,9 @@ from bots.sandbox.nebula.faults import NebulaFault
 from bots.sandbox.nebula.server import NebulaServer
 from core.domain.conversation import Author, Conversation, Place, Rights
 from core.domain.errors import Forbidden
-from core.domain.page import Action
+from core.domain.page import Action, Page
 from core.domain.question import Question
+from core.domain.turn_id import TurnId
 from core.inbound.buttons import FORGOTTEN, ButtonPress
 from core.inbound.undoing import (
     BUSY,
@@ -195,8 +196,23 @@ async def test_a_command_undoes_what_was_asked_last(bot: Process, server: Nebula
     assert await undo(bot) == UNDONE
 
 
+async def test_an_answer_of_long_ago_is_taken_away(bot: Process, server: NebulaServer) -> None:
+    """Where many others asked since, the exchange still knows the messages of the answer; the person's own stay."""
+    question = bot.question("what is first?")
+    question = replace(question, id=TurnId(f"test/{ROOM.name}/{question.message}"))
+    server.answer_next("first")
+    await bot.inbox.accept(question)
+    await bot.runner.idle()
+    bot.rooms.rooms[question.message].messages[question.message] = Page("of a person")
+    for _ in range(bot.turns.limits.ended):
+        await asked(bot, server, "other", BOB)
+    assert await undo(bot) == UNDONE
+    await eventually(lambda: messages(bot, question) == (question.message,))
+
+
 async def test_an_answer_of_unknown_messages_is_undone_in_memory(bot: Process, server: NebulaServer) -> None:
-    """Where many others asked since, it is not known any more which messages show the answer: nobody else's go."""
+    """Where many others asked since, and a command asked it, it is not known which messages show the answer: nobody
+    else's go."""
     question = await asked(bot, server, "first")
     for _ in range(bot.turns.limits.ended):
         await asked(bot, server, "other", BOB)

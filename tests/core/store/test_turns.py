@@ -315,6 +315,8 @@ async def test_bots_may_ask_a_few_times_in_a_row(redis_client: Redis) -> None:
     assert isinstance(await asked(7, kind=Regenerate(TurnId("0"), ())), Queued)
     assert await asked(8) == Silent(first=False)
     assert isinstance(await asked(9, program=False), Queued)
+    assert await asked(3) == Silent(first=True)
+    assert await turns.known(HERE, question(3).id)
     assert isinstance(await asked(10), Queued)
     keys = [each async for each in redis_client.scan_iter("nb:{0}:k:*")]
     assert len(keys) == 2

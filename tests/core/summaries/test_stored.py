@@ -49,7 +49,7 @@ class Memory:
         """Store a summary that also tells of these."""
         material = await self.stored.material(HERE, thread)
         return await self.stored.write(
-            HERE, thread, material.words, told(material.old, *exchanges, text=text), exchanges
+            HERE, thread, material.entry, told(material.old, *exchanges, text=text), exchanges
         )
 
     async def text(self, thread: str = "") -> str:
@@ -92,8 +92,8 @@ async def test_of_two_writers_the_first_wins(memory: Memory) -> None:
     """The second made its summary of one that is no longer there."""
     first, second = await memory.exchange(1), await memory.exchange(2)
     material = await memory.stored.material(HERE, "")
-    assert await memory.stored.write(HERE, "", material.words, told(material.old, first, text="one"), (first,))
-    assert not await memory.stored.write(HERE, "", material.words, told(material.old, second, text="two"), (second,))
+    assert await memory.stored.write(HERE, "", material.entry, told(material.old, first, text="one"), (first,))
+    assert not await memory.stored.write(HERE, "", material.entry, told(material.old, second, text="two"), (second,))
     assert await memory.text() == "one"
 
 
@@ -113,7 +113,7 @@ async def test_what_is_forgotten_leaves_the_summary(memory: Memory, way: str, wh
     material = await memory.stored.material(HERE, "")
     new = told(material.old, first, second)
     if when == "afterwards":
-        assert await memory.stored.write(HERE, "", material.words, new, (first, second))
+        assert await memory.stored.write(HERE, "", material.entry, new, (first, second))
     if way == "deleted":
         await memory.records.delete(HERE, "m1")
     elif way == "answer deleted":
@@ -126,7 +126,7 @@ async def test_what_is_forgotten_leaves_the_summary(memory: Memory, way: str, wh
         turn = await memory.claimed(1, id=TurnId("again"), kind=Regenerate(first.turn, ("r1",)))
         await memory.turns.commit(turn, replace(first, turn=turn.question.id, answer="b"), ("r1",))
     if when != "afterwards":
-        assert not await memory.stored.write(HERE, "", material.words, new, (first, second))
+        assert not await memory.stored.write(HERE, "", material.entry, new, (first, second))
     assert await memory.stored.of(HERE, "") == NO_SUMMARY
 
 
@@ -227,3 +227,13 @@ async def test_what_people_know_is_stored_once(memory: Memory) -> None:
     assert (found.known, found.text, found.count) == (True, "told", 1)
     await memory.stored.known(HERE, "", News.DROPPED)
     assert await memory.stored.of(HERE, "") == Summary(known=True)
+
+
+async def test_that_people_have_read_it_is_not_overwritten(memory: Memory) -> None:
+    """A summary that was begun before they read it would tell them once more."""
+    first, second = await memory.exchange(1), await memory.exchange(2)
+    assert await memory.summarise(first)
+    material = await memory.stored.material(HERE, "")
+    await memory.stored.known(HERE, "", News.SUMMARISED)
+    assert not await memory.stored.write(HERE, "", material.entry, told(material.old, second, text="late"), (second,))
+    assert (await memory.stored.of(HERE, "")).known

@@ -14,6 +14,7 @@ from core.domain.errors import (
     RateLimited,
     ServerTrouble,
     Unavailable,
+    WrongAddress,
 )
 from core.domain.ports import ChatModel
 from core.nebula.wrappers.account_limits import Tier
@@ -85,6 +86,16 @@ async def test_refusals_do_not_open_the_breaker(
         for _ in range(FAILURES + 1):
             await failing(model, kind)
         assert text(await read(model))
+
+
+async def test_an_address_where_nobody_listens_opens_the_breaker() -> None:
+    """It is no answer that the connection is refused, also where the address may be wrong."""
+    async with NebulaServer() as closed:
+        pass
+    async with wrapped_model(closed) as model:
+        for _ in range(FAILURES):
+            await failing(model, WrongAddress)
+        await failing(model, Unavailable)
 
 
 async def test_a_broken_stream_counts_as_an_answer(server: NebulaServer) -> None:
