@@ -68,6 +68,18 @@ def _free(path: Path) -> bool:
     with path.open() as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:  # it is held, or files can't be locked here
+        except BlockingIOError:
+            # Somebody else who looks holds it alone, which is possible only if no bot does.
+            return not _shared(file.fileno())
+        except OSError:  # files can't be locked here
             return False
+    return True
+
+
+def _shared(file: int) -> bool:
+    """Whether those who hold the lock share it."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
     return True

@@ -19,7 +19,7 @@ import uvloop
 
 from bots import logs
 from bots.platforms import PLATFORMS, Table, adapters, load, look_through, sections, switched_on
-from core.domain.errors import NebulaBotError
+from core.domain.errors import NebulaBotError, UnusableStore
 from core.output import NoOutput, finish, say
 from core.settings.config import Config
 from core.settings.environment import Environment, WrongConfig
@@ -44,7 +44,8 @@ mention it."""
 
 
 def main(arguments: Sequence[str] | None = None, platforms: Table = PLATFORMS) -> int:
-    """Run a command and return the exit status: 0 success, 1 failure, 2 wrong usage or configuration."""
+    """Run a command and return the exit status: 0 success, 1 failure, 2 wrong usage or configuration. Where several
+    things have failed, 2 counts: another start would not help."""
     options = _parser(platforms).parse_args(arguments)
     _open_standard_files()
     status = 0
@@ -58,10 +59,11 @@ def main(arguments: Sequence[str] | None = None, platforms: Table = PLATFORMS) -
     except* NoOutput as closed:
         if why := str(_leaves(closed)[0]):
             print(f"nebula-bot: {why}", file=sys.stderr)
-        status = 1
+        status = max(status, 1)
     except* NebulaBotError as failed:
-        print(*(f"nebula-bot: {error or error.notice}" for error in _leaves(failed)), sep="\n", file=sys.stderr)
-        status = 1
+        errors = _leaves(failed)
+        print(*(f"nebula-bot: {error or error.notice}" for error in errors), sep="\n", file=sys.stderr)
+        status = max(status, 2 if any(isinstance(error, UnusableStore) for error in errors) else 1)
     except* KeyboardInterrupt:
         status = 130
     return status
@@ -141,6 +143,9 @@ def _start(options: argparse.Namespace, platforms: Table) -> int:
 
         say(unit(Path.cwd(), _program(), config.data_dir, config.drain_seconds, options.user))
         return 0
+    from core.untraced import untraced
+
+    untraced()  # whatever reads a stranger's file runs as the same user
     # uvloop spends half the CPU time per packet that asyncio's own loop does.
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_chosen(options, environment, platforms))

@@ -12,7 +12,6 @@ from bots.http_port import http_port
 from core import metrics
 from core.domain.errors import StoreError
 from core.domain.ports import Connected
-from core.settings.environment import WrongConfig
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +37,7 @@ Checker = Callable[[], Awaitable[Check]]
 
 @asynccontextmanager
 async def health(port: int | None, host: str, checks: Sequence[Checker]) -> AsyncIterator[None]:
-    """Serve on this port while the context is open; None: do not serve. Raises WrongConfig if it cannot be opened.
+    """Serve on this port while the context is open; None: do not serve. Raises like `http_port`.
 
     /healthz answers as long as the event loop runs. /readyz has one line per check, and status 503 while one fails.
     """
@@ -46,17 +45,9 @@ async def health(port: int | None, host: str, checks: Sequence[Checker]) -> Asyn
         yield
         return
 
-    def unusable(error: OSError) -> WrongConfig:
-        problem = f"HEALTH_PORT: cannot open port {port} on {host} ({error.strerror})."
-        return WrongConfig((f"{problem} Choose another port, or remove the setting.",))
-
+    routes = _routes(checks)
     async with http_port(
-        _routes(checks),
-        host,
-        port,
-        body_bytes=_MAX_BODY_BYTES,
-        closing_seconds=_CLOSING_SECONDS,
-        unusable=unusable,
+        routes, "HEALTH_PORT", host, port, body_bytes=_MAX_BODY_BYTES, closing_seconds=_CLOSING_SECONDS
     ):
         log.info("serving health and metrics on http://%s:%d", host, port)
         yield

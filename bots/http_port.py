@@ -1,6 +1,7 @@
 """A port for HTTP that strangers can reach: few connections, short deadlines, small requests, and a quiet log."""
 
 import asyncio
+import errno
 import logging
 import resource
 import socket
@@ -12,7 +13,9 @@ import aiohttp
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from core.domain.errors import NebulaBotError
 from core.finding import Finding, bad, well
+from core.settings.environment import WrongConfig
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +33,7 @@ _PARSED_BYTES = 2**15
 # How long a client may take to send a request with its body, and then to receive the response.
 REQUEST_SECONDS, RESPONSE_SECONDS = 10.0, 30.0
 
+_MEND = "choose another port, or end what uses it"
 # How long to wait for whatever serves a port already.
 _EXAMINED_SECONDS = 5.0
 
@@ -39,16 +43,16 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 @asynccontextmanager
 async def http_port(
     routes: Iterable[web.RouteDef],
+    variable: str,
     host: str,
     port: int,
     *,
     body_bytes: int,
     closing_seconds: float,
-    unusable: Callable[[OSError], Exception],
 ) -> AsyncIterator[None]:
     """Serve while the context is open; closing takes `closing_seconds` at most. Each connection carries one request, of
-    at most `body_bytes` as they were sent: a compressed body is not unpacked. Raises what `unusable` makes of the error
-    if the port can't be opened.
+    at most `body_bytes` as they were sent: a compressed body is not unpacked. `variable`: which sets the port.
+    Raises NebulaBotError while somebody else uses the port, and WrongConfig if it can't be opened for another reason.
     """
     connections = _Connections(body_bytes + _HEAD_BYTES)
     application = web.Application(middlewares=[connections.serve], client_max_size=body_bytes)
@@ -64,7 +68,10 @@ async def http_port(
         try:
             server = await loop.create_server(lambda: _Connection(protocol(), connections), host, port)
         except OSError as error:
-            raise unusable(error) from error
+            sentence = f"{_closed(variable, host, port, error)}: {_MEND}."
+            if error.errno == errno.EADDRINUSE:  # an older process may still be ending
+                raise NebulaBotError(sentence) from error
+            raise WrongConfig((sentence,)) from error
         try:
             yield
         finally:
@@ -220,7 +227,7 @@ async def examine_port(name: str, variable: str, host: str, number: int, path: s
             probe.bind((host, number))
         return well(name, f"port {number} on {host} is free")
     except OSError as error:
-        why = error.strerror or type(error).__name__
+        closed = _closed(variable, host, number, error)
     asked = "127.0.0.1" if host in ("0.0.0.0", "", "::") else host
     url = f"http://{f'[{asked}]' if ':' in asked else asked}:{number}"
     try:
@@ -233,6 +240,8 @@ async def examine_port(name: str, variable: str, host: str, number: int, path: s
                 return well(name, f"a bot serves port {number} on {host}")
     except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
         pass
-    return bad(
-        name, f"{variable} {number} can't be opened on {host} ({why})", "choose another port, or end what uses it"
-    )
+    return bad(name, closed, _MEND)
+
+
+def _closed(variable: str, host: str, port: int, error: OSError) -> str:
+    return f"{variable} {port} can't be opened on {host} ({error.strerror or type(error).__name__})"

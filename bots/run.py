@@ -52,14 +52,17 @@ async def run(
         model_and_client(config, store.redis, breakers) as (model, client),
     ):
         checked = checks(store.redis, breakers, platforms if listen else (), config.health_silence_seconds, look)
-        # The health server comes first, so that it answers probes from the start to the end of the last reply.
+        # What answers probes and shows that this process lives does so from the start to the end of the last reply, and
+        # no question is taken before all of this has succeeded.
         async with (
             health.health(config.health_port, config.health_host, [health.running(stop), *checked]),
-            serving(config, store.redis, model, platforms, listen=listen),
             alive(config.data_dir),
+            asyncio.TaskGroup() as around,
+            serving(config, store.redis, model, platforms, listen=listen),
         ):
             names = " and ".join(platform.name.title() for platform in platforms)
             log.info("starting %s", names if listen else f"a worker for {names}")
+            present = around.create_task(_present(store.redis, "run" if listen else "worker"))
             about = Examination(open=not config.access_allow)
             memory = [_memory(store), *(bad(REDIS, warning) for warning in store.warnings)]
             async with asyncio.TaskGroup() as group:
@@ -68,12 +71,12 @@ async def run(
                     group.create_task(
                         report([*known, *memory], look, platforms, about, [*settings.addresses(config)], listen=listen)
                     ),
-                    group.create_task(_present(store.redis, "run" if listen else "worker")),
                     group.create_task(model.catalog()),  # now, so that no question has to wait for it
                 ]
                 await stop.wait()
                 for task in beside:
                     task.cancel()
+            present.cancel()  # it says goodbye beside the last replies
             log.info("stopping: running replies get %g s to finish", config.drain_seconds)
 
 

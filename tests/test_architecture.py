@@ -20,13 +20,14 @@ ALLOWED: dict[str, set[str]] = {
     "core.finding": set(),
     "core.output": {"core.domain"},
     "core.version": set(),
+    "core.untraced": set(),
     "core.markdown": {"core.pauses"},
     "core.settings": {"core.domain", "core.finding", "core.text"},
     "core.ratelimit": {"core.domain"},
     "core.prompt": {"core.domain", "core.settings", "core.text"},
     "core.files": {"core.domain", "core.pauses", "core.text"},
     # It runs in a process of its own: nothing of ours imports it.
-    "core.files.child": {"core.files", "core.text"},
+    "core.files.child": {"core.files", "core.text", "core.untraced"},
     "core.store.redis": {"core.domain", "core.finding", "core.metrics"},
     "core.store": {"core.domain", "core.settings", "core.ratelimit", "core.store.redis"},
     "core.summaries": {"core.domain", "core.metrics", "core.pauses", "core.prompt", "core.store", "core.store.redis"},
@@ -47,7 +48,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "bots.slack.dialect": {"core.markdown", "core.text"},
     "bots.slack.api": {
-        *("core.domain", "core.settings", "core.ratelimit", "core.metrics", "core.text"),
+        *("core.domain", "core.ratelimit", "core.metrics", "core.text"),
         *("bots.http_port", "bots.proxy"),
     },
     "bots.slack.components": {
@@ -109,7 +110,7 @@ ALLOWED: dict[str, set[str]] = {
         *("bots.discord.permissions", "bots.discord.room"),
     },
     "bots.console": {
-        *("core.domain", "core.commands", "core.settings", "core.store", "core.text"),
+        *("core.domain", "core.commands", "core.inbound", "core.settings", "core.store", "core.text"),
         *("bots.compose", "bots.interrupt"),
     },
     "bots.sandbox.hold": set(),
@@ -125,11 +126,11 @@ ALLOWED: dict[str, set[str]] = {
         *("bots.sandbox.nebula", "bots.sandbox.slack", "bots.sandbox.discord", "bots.sandbox.terminal"),
     },
     "bots.proxy": set(),
-    "bots.http_port": {"core.finding"},
+    "bots.http_port": {"core.domain", "core.finding", "core.settings"},
     "bots.interrupt": set(),
     "bots.logs": {"core.text"},
     "bots.alive": {"core.settings"},
-    "bots.health": {"core.domain", "core.settings", "core.metrics", "bots.http_port"},
+    "bots.health": {"core.domain", "core.metrics", "bots.http_port"},
     "bots.doctor": {
         *("core.domain", "core.finding", "core.nebula", "core.settings", "core.store.redis", "core.text"),
         *("core.output", "core.version", "bots.adapter", "bots.compose", "bots.http_port", "bots.proxy"),
@@ -156,7 +157,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "bots.cli": {
         *("core.domain", "core.settings", "bots.alive", "bots.doctor", "bots.logs", "bots.platforms", "bots.run"),
-        *("core.output", "bots.setup", "bots.slack.manifest", "bots.discord.permissions"),
+        *("core.output", "core.untraced", "bots.setup", "bots.slack.manifest", "bots.discord.permissions"),
         *("bots.console", "bots.sandbox.app"),
     },
     "bots.__main__": {"bots.cli"},

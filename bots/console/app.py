@@ -5,6 +5,7 @@ import sys
 import time
 import uuid
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 from prompt_toolkit import PromptSession
@@ -15,12 +16,14 @@ from rich.console import Console
 from bots.compose import Bot, assemble, chat_model, storage
 from bots.console.surface import ConsolePlatform, markdown
 from bots.interrupt import interrupt
-from core.commands.asking import asked
+from core.commands.asking import AskedByCommand, asked
 from core.commands.registry import COMMANDS, Invocation, find, parse
-from core.domain.conversation import Author, Conversation, Place, Rights
-from core.domain.errors import NebulaBotError, UserError
+from core.domain.conversation import Address, Author, Conversation, Place, Rights
+from core.domain.errors import NebulaBotError, PlatformError, UserError
+from core.domain.options import Placement
 from core.domain.question import Question
 from core.domain.turn_id import TurnId
+from core.inbound.menus import ALONE, privately
 from core.settings.config import Config
 from core.store.turns import Queued
 from core.text import harmless
@@ -28,14 +31,14 @@ from core.text import harmless
 PLACE = Place(platform="console", workspace="-", channel="terminal", direct=True)
 CONVERSATION = Conversation(PLACE.name)
 YOU = Author(id="you", name="you")
-ALONE = "Nobody else writes here, so there is nothing to catch up on."
+NOT_SAVED = "I could not save the file"
 WELCOME = "Ask anything. `/help` lists the commands, Ctrl-C stops an answer, Ctrl-D quits."
 
 
 async def console(config: Config) -> None:
     """Answer typed or piped input until it ends."""
     screen = Console()
-    platform = ConsolePlatform(screen)
+    platform = ConsolePlatform(screen, config.data_dir / "files")
     config = config.model_copy(update={"access_allow": (), "access_deny": ()})  # whoever sits here runs the bot
     async with storage(config) as store, chat_model(config, store.redis) as model:
         bot = assemble(config, store.redis, model, [platform])
@@ -46,7 +49,7 @@ async def console(config: Config) -> None:
                 if line.startswith("/"):
                     await _command(bot, screen, platform, line[1:])
                 else:
-                    await _ask(bot, screen, platform, line)
+                    await _ask(bot, screen, platform, AskedByCommand(line))
 
 
 async def _lines(history: Path) -> AsyncIterator[str]:
@@ -81,13 +84,20 @@ async def _command(bot: Bot, screen: Console, platform: ConsolePlatform, text: s
         _say(screen, error.notice)
         return
     if wanted:
-        await _ask(bot, screen, platform, wanted.text, wanted.model)
+        text, _ = privately(wanted.text)  # nobody else reads what is here
+        await _ask(bot, screen, platform, replace(wanted, text=text))
         return
     if invocation.command.name == "catchup":
         _say(screen, ALONE)
         return
     response = await bot.dispatcher.invoked(invocation, _all_rights)
     _say(screen, response.text)
+    for file in response.files:
+        try:
+            await platform.open(Address(PLACE, Placement.CHANNEL)).attach(file.name, file.content)
+        except PlatformError as error:
+            _say(screen, f"{NOT_SAVED}: {error}.")
+    platform.close()
 
 
 def _say(screen: Console, text: str) -> None:
@@ -97,8 +107,8 @@ def _say(screen: Console, text: str) -> None:
     )
 
 
-async def _ask(bot: Bot, screen: Console, platform: ConsolePlatform, text: str, model: str = "") -> None:
-    question = Question(TurnId(f"console/{uuid.uuid4().hex}"), PLACE, YOU, text, at=time.time(), model=model)
+async def _ask(bot: Bot, screen: Console, platform: ConsolePlatform, wanted: AskedByCommand) -> None:
+    question = wanted.of(Question(TurnId(f"console/{uuid.uuid4().hex}"), PLACE, YOU, "", at=time.time()))
     stop = Invocation(find("stop"), PLACE, YOU)
     try:
         async with asyncio.TaskGroup() as group:

@@ -1,6 +1,10 @@
 """The terminal as a surface: it redraws the last page of a reply in place; earlier pages scroll away for good."""
 
+import asyncio
+import os
 from collections.abc import Callable
+from itertools import count
+from pathlib import Path
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -20,6 +24,7 @@ from core.text import harmless
 
 # A page must leave this many lines free on the screen, so that it can be redrawn in place.
 _SPARE_LINES = 6
+SAVED = "Saved as {}"
 _RATE_LIMIT = RateLimit("console", 20, 1.0, shared=False)
 
 
@@ -30,8 +35,9 @@ class ConsoleSurface:
     append_only = False
     own_name = ""
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
+    def __init__(self, console: Console, folder: Path) -> None:
+        """`folder`: where files are kept, as a terminal shows none."""
+        self._console, self._folder = console, folder
         self._live: Live | None = None
         self._page: Page | None = None
         self._pages = 0
@@ -61,14 +67,20 @@ class ConsoleSurface:
         """Do nothing: printed text stays."""
 
     async def attach(self, name: str, content: bytes, description: str = "") -> str:
-        raise Rejected("a terminal cannot show files")
+        """Keep the file, and say where it is. Raises Rejected."""
+        try:
+            path = await asyncio.to_thread(keep, self._folder, name, content)
+        except OSError as error:
+            raise Rejected(f"cannot write to {self._folder} ({error.strerror})") from error
+        await self.send_ephemeral(SAVED.format(path))
+        return ""
 
     async def status(self, status: QuestionStatus) -> None:
         if status.status is Status.THINKING and self._live is None and self._console.is_terminal:
             self._draw(Spinner("dots", Text("thinking", style="dim")))
 
     async def send_ephemeral(self, sentence: str) -> None:
-        self._console.print(harmless(sentence), style="dim italic", markup=False, highlight=False)
+        self._console.print(harmless(sentence), style="dim italic", markup=False, highlight=False, soft_wrap=True)
 
     def close(self) -> None:
         """Finish the page as it is."""
@@ -97,12 +109,13 @@ class ConsolePlatform:
     name = "console"
     defaults = PlatformDefaults(memory=Memory.CHANNEL, replies=Placement.CHANNEL)
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
+    def __init__(self, console: Console, folder: Path) -> None:
+        """`folder`: as in ConsoleSurface."""
+        self._console, self._folder = console, folder
         self.surface: ConsoleSurface | None = None
 
     def open(self, address: Address) -> Surface:
-        self.surface = ConsoleSurface(self._console)
+        self.surface = ConsoleSurface(self._console, self._folder)
         return self.surface
 
     async def surroundings(self, question: Question, reach: Reach) -> Surroundings:
@@ -122,6 +135,22 @@ class ConsolePlatform:
         if self.surface:
             self.surface.close()
             self.surface = None
+
+
+def keep(folder: Path, name: str, content: bytes) -> Path:
+    """Write a file that only this user can read, in place of no other one; return where it is. Raises OSError."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    wanted = Path(name)
+    for number in count():
+        path = folder / (f"{wanted.stem}-{number}{wanted.suffix}" if number else wanted.name)
+        try:
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            continue
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        return path
+    raise AssertionError("there is always a further number")
 
 
 def markdown(text: str) -> Markdown:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 import aiohttp
 import discord
@@ -165,14 +166,12 @@ class Discord:
         own = self._own_id or (str(client.user.id) if client and client.user else "")
         content = may_have_content(client) if client else None
         guild = self._guild(place.workspace)
+        view = GuildView.of(own, guild, content)
         if guild is None:
-            return GuildView(own, content=content)
+            return view
         channel = guild.get_channel(int(place.channel))
-        return GuildView(
-            own,
-            roles={str(role.id): role.name for role in guild.roles},
-            channels={str(each.id): each.name for each in (*guild.channels, *guild.threads)},
-            content=content,
+        return replace(
+            view,
             history=channel.permissions_for(guild.me).read_message_history if channel else None,
             forum=isinstance(channel, discord.ForumChannel) if channel else None,
         )

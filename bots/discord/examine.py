@@ -218,6 +218,8 @@ async def _message(http: Http, channel: str) -> Finding:
             await _call(http.call("PATCH", path, {**body, "content": f"{_TEST} (Edited.)"}))
         finally:
             await _call(http.call("DELETE", path))
+    except SlowDown as error:
+        return failed(error)
     except PlatformError as error:
         mend = _MEND_ADDRESS
         if isinstance(error, Forbidden):

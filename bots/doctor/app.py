@@ -2,10 +2,8 @@
 
 import asyncio
 import re
-import sys
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from typing import TextIO
 
 from bots.adapter import Adapter, Examination, Examines
 from bots.compose import nebula
@@ -57,7 +55,8 @@ async def doctor(
             part = await task
             found += part
             if not as_list:
-                _show(part)
+                for finding in part:
+                    show(finding)
     if as_list:
         say(as_json(found))
     else:
@@ -77,11 +76,6 @@ async def _bounded(name: str, part: Findings) -> list[Finding]:
     except Exception as error:  # noqa: BLE001 - one part that fails must not hide the others
         found.append(bad(name, f"could not be examined ({type(error).__name__})", "this is a mistake of the bot's"))
     return found
-
-
-def _show(findings: Iterable[Finding], out: TextIO | None = None) -> None:
-    for finding in findings:
-        show(finding, out or sys.stdout)
 
 
 async def _configuration(reading: Reading, config: Config, names: Sequence[str], tokens: Sequence[str]) -> Findings:

@@ -32,7 +32,7 @@ class FirstLook:
     async def run(self, check: Callable[[], Awaitable[Sequence[ModelInfo]]], model: str) -> None:
         """Look until Nebula takes our key, and whether it offers the model. `check`: returns the list of models, or
         raises ModelError. `model`: the one that answers where no other is set. Raises WrongConfig if Nebula refuses the
-        key."""
+        key at the first look; later the bot may be in the middle of its work, and waits for a key that is taken."""
         told = ""
         for pause in backoff(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS):
             try:
@@ -41,11 +41,12 @@ class FirstLook:
             except ModelError as error:
                 found = failure(error)
                 if isinstance(error, BadKey):
-                    if refuses_key(error):
+                    if not refuses_key(error):
+                        # A key may have the right to ask models, and no other.
+                        self._found(note(NAME, f"answers, but refuses the list of models ({error})"))
+                        break
+                    if not self.looked.is_set():
                         raise WrongConfig((f"Nebula {found.text}: {found.mend}.",)) from None
-                    # A key may have the right to ask models, and no other.
-                    self._found(note(NAME, f"answers, but refuses the list of models ({error})"))
-                    break
                 self._waits(found, again=found.text == told)
                 told = found.text
             await asyncio.sleep(pause)

@@ -32,7 +32,7 @@ FEW_FILES = 256
 async def examine(config: Config) -> AsyncGenerator[Finding, None]:
     """What is right and wrong with this machine. Never raises."""
     yield well(NAME, f"nebula-bot {running()}, Python {sys.version.split()[0]}")
-    for finding in (*_libraries(), *_room(config.data_dir), *_files()):
+    for finding in (*_libraries(), *_room(config.data_dir, private=not config.redis_url), *_files()):
         yield finding
     async for finding in _clock(config.nebula_base_url):
         yield finding
@@ -57,11 +57,14 @@ def _libraries() -> Iterator[Finding]:
         )
 
 
-def _room(data_dir: Path) -> Iterator[Finding]:
-    """Whether DATA_DIR, or what it will be in, can be written and has room."""
-    wanted = data_dir.expanduser().absolute()
+def _room(data_dir: Path, *, private: bool) -> Iterator[Finding]:
+    """Whether DATA_DIR, or what it will be in, can be written and has room. `private`: the Redis is in it, whose
+    examination says that it can't be written."""
+    wanted = data_dir.absolute()
     folder = next((each for each in (wanted, *wanted.parents) if each.exists()), Path("/"))
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        if private:
+            return
         why = "may not write in it" if folder.is_dir() else "can't make it, as a part of its path is a file"
         yield bad(NAME, f"DATA_DIR: the bot {why}: {wanted}", "set it to a directory that the bot may write to")
         return

@@ -1,6 +1,9 @@
 """`nebula-bot sandbox`: the real adapters on simulated platforms, with a person at a terminal."""
 
+import asyncio
 import logging
+import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
@@ -33,7 +36,29 @@ FAKE_TOKENS_PER_SECOND = 60.0
 
 
 async def sandbox(environment: Environment) -> None:
-    """Open the sandbox and serve the terminal, or piped input, until it ends."""
+    """Open the sandbox and serve the terminal, or piped input, until it ends, or until SIGTERM or SIGHUP."""
+    loop, opened = asyncio.get_running_loop(), asyncio.ensure_future(_opened(environment))
+    got: list[signal.Signals] = []
+
+    def end(number: signal.Signals) -> None:
+        got.append(number)
+        opened.cancel()
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup has one ignored
+            loop.add_signal_handler(number, end, number)
+    try:
+        await opened
+    except asyncio.CancelledError:
+        if not got:
+            raise
+        # Its folder is gone. A thread may still wait for a line from a pipe, so that only the signal ends all of it.
+        loop.remove_signal_handler(got[0])
+        signal.signal(got[0], signal.SIG_DFL)
+        os.kill(os.getpid(), got[0])
+
+
+async def _opened(environment: Environment) -> None:
     config = environment.of(Config)
     if not config.given("log_level"):
         logging.getLogger("core").setLevel(logging.WARNING)

@@ -26,13 +26,13 @@ def merged(text: str, changes: Mapping[str, str]) -> str:
     end = "\r\n" if "\r\n" in text else "\n"
     left, pieces = dict(changes), []
     bindings = list(parse_stream(io.StringIO(text, newline="")))
-    set_already = {each.key for each in bindings}
+    set_already = {(each.key or "").upper() for each in bindings}  # the bot reads names in any case
     for each in bindings:
         piece = each.original.string
-        if each.key and each.key in changes:
-            before = piece[: len(piece) - len(piece.lstrip())]
-            piece = f"{before}{each.key}={_quoted(changes[each.key])}{end}"
-            left.pop(each.key, None)
+        if each.key and (name := each.key.upper()) in changes:
+            before = piece[: piece.index(each.key)].removesuffix("'")  # blank lines, and perhaps `export`
+            piece = f"{before}{each.key}={_quoted(changes[name])}{end}"
+            left.pop(name, None)
         elif each.key is None:
             piece = _uncommented(piece, left, set_already, end)
         pieces.append(piece)
@@ -61,7 +61,7 @@ def write(path: Path, text: str) -> None:
         raise NebulaBotError(f"{path} can't be written ({error.strerror}).") from None
 
 
-def _uncommented(piece: str, left: dict[str, str], set_already: set[str | None], end: str) -> str:
+def _uncommented(piece: str, left: dict[str, str], set_already: set[str], end: str) -> str:
     """A piece of comments; a line `# NAME=…` becomes the variable, and what it was for stays above."""
     lines = []
     for line in piece.splitlines(keepends=True):

@@ -1,6 +1,11 @@
 """Prints a unit with which systemd runs the bot: hardened, restarted after a crash, and stopped with enough time."""
 
+import pwd
+import re
+import shlex
 from pathlib import Path
+
+from core.settings.environment import WrongConfig
 
 # After the replies that are being written: to hand over what is left, and to end the private Redis.
 CLOSING_SECONDS = 15
@@ -19,7 +24,7 @@ After=network-online.target
 User={user}
 WorkingDirectory={folder}
 # Only what is there can be opened for writing; a folder that is there stays as it is.
-ExecStartPre=+/bin/sh -c 'test -d "$$1" || install -d -m 0700 -o "$$2" "$$1"' sh {data} {user}
+ExecStartPre=+/bin/sh -c 'test -d "$$1" || install -d -m 0700 -o "$$2" "$$1"' sh {made} {user}
 ExecStart={run} run
 # 2 means that the configuration is wrong: another start would not help.
 Restart=on-failure
@@ -58,23 +63,37 @@ SystemCallFilter=@system-service
 WantedBy=multi-user.target"""
 _AS_ROOT = """
 # This folder belongs to root. Give it to a user of its own first:
-#   sudo useradd --system --no-create-home nebula && sudo chown -R nebula: {folder}"""
+#   {create}sudo chown -R {user}: {folder}"""
+_NOBODY_YET = """
+# This machine has no user {user} yet. Before the first start:
+#   {create}sudo chown -R {user}: {folder}"""
+_CREATE = "sudo useradd --system --no-create-home {user} && "
+# What useradd takes, and the number of a user (systemd: user-names.md).
+_USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,30}|[0-9]{1,10}")
 
 
 def unit(folder: Path, program: Path, data: Path, drain_seconds: float, user: str = "") -> str:
     """The unit for a bot in this folder, where its .env is.
 
     `program`: nebula-bot. `data`: DATA_DIR. `user`: who runs it, if not the owner of the folder; root is nobody's bot.
+    Raises WrongConfig if nobody can have this name.
     """
     owner = folder.owner()
     user = user or (owner if owner != "root" else "nebula")
+    if not _USER.fullmatch(user):
+        raise WrongConfig(("--user: it must be the name of a user of this machine.",))
+    there = user.isdecimal() or any(each.pw_name == user for each in pwd.getpwall())
+    note = "" if there else _NOBODY_YET
+    if owner == "root" and user == "nebula":
+        note = _AS_ROOT
     return _UNIT.format(
-        program=program,
-        note=_AS_ROOT.format(folder=folder) if owner == "root" and user == "nebula" else "",
+        program=shlex.quote(str(program)),
+        note=note.format(create="" if there else _CREATE.format(user=user), user=user, folder=shlex.quote(str(folder))),
         user=user,
         folder=str(folder).replace("%", "%%"),
         data=_quoted(folder / data),
-        run=_quoted(program),
+        made=_argument(folder / data),
+        run=_argument(program),
         stop=round(drain_seconds + CLOSING_SECONDS),
     )
 
@@ -83,3 +102,8 @@ def _quoted(path: Path) -> str:
     """A path as a unit has it (systemd.syntax(7), Quoting)."""
     text = str(path).replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
     return f'"{text}"' if " " in text else text
+
+
+def _argument(path: Path) -> str:
+    """A path as a command of a unit has it, where `$` begins a variable (systemd.service(5), Command Lines)."""
+    return _quoted(path).replace("$", "$$")

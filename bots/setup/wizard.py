@@ -15,7 +15,7 @@ from bots.setup import env_file
 from bots.setup.part import Judgement, SetupPart, SetupQuestion
 from core.output import say
 from core.settings.env_file import read_env_file
-from core.settings.environment import Section, WrongConfig, misplaced
+from core.settings.environment import Section, WrongConfig, misplaced, reason
 from core.text import escaped
 
 _INTRO = """\
@@ -33,7 +33,6 @@ _ROOT = Path(__file__).parents[2]  # of a checkout, which has a Makefile
 _YES, _NO = ("y", "yes"), ("n", "no")
 _NONE = "none"
 _ADDRESSES = ("NEBULA_BASE_URL", "NEBULA_PLATFORM_URL", "SLACK_API_URL", "DISCORD_API_URL")
-_WHOLE = "it must be a whole number"
 
 
 class Wizard:
@@ -197,9 +196,5 @@ def _problem(sections: Sequence[type[Section]], variable: str, value: str) -> st
             except ValidationError as error:
                 for each in error.errors(include_url=False, include_input=False):
                     if str(each["loc"][0]).lower() == field:
-                        return _WHOLE if each["type"] == "int_parsing" else _in_our_words(each["msg"])
+                        return reason(each)
     return misplaced(sections, variable, value)
-
-
-def _in_our_words(message: str) -> str:
-    return message.removeprefix("Value error, ").replace("Input should be", "it must be")

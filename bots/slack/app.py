@@ -21,19 +21,20 @@ from bots.slack.api.connection import SocketConnections
 from bots.slack.api.download import Downloads
 from bots.slack.api.lookups import CallBudget
 from bots.slack.api.people import People
+from bots.slack.api.tasks import TaskSupervisor
 from bots.slack.api.workspace import PATIENCE, Capabilities, Identity, Patience
-from bots.slack.components import buttons, chosen, forms, reasons
+from bots.slack.components import buttons, forms, menus, votes
 from bots.slack.config import SlackConfig
 from bots.slack.examine import MEND_APP_TOKEN, MEND_BOT_TOKEN, examine, failed, granted, identity, scopes
 from bots.slack.greetings import Greetings
 from bots.slack.inbound.backfill import SlackBackfill
-from bots.slack.inbound.buttons import ButtonPresses
+from bots.slack.inbound.collaborators import Collaborators
 from bots.slack.inbound.commands import Commands
 from bots.slack.inbound.menus import SlackMenus
 from bots.slack.inbound.messages import Listeners
 from bots.slack.inbound.presence import SlackPresence
+from bots.slack.inbound.presses import ButtonPresses
 from bots.slack.inbound.surroundings import CALLS, SlackSurroundings
-from bots.slack.inbound.tasks import TaskSupervisor
 from bots.slack.inbound.text import IncomingText
 from bots.slack.manifest import ASK_ABOUT, FOR_HISTORY, SCOPES, SUMMARISE_THREAD
 from bots.slack.outbound.agent_pane import AgentPane
@@ -207,7 +208,7 @@ class Slack:
                 greetings.joined,
                 self._eyes.sign,
             )
-            commands = Commands(
+            collaborators = Collaborators(
                 dispatcher,
                 me,
                 self._web,
@@ -215,30 +216,17 @@ class Slack:
                 people,
                 incoming_text,
                 tasks,
-                self._open,
                 share_file,
                 patience,
                 form_key,
             )
-            button_presses = ButtonPresses(
-                dispatcher, me, self._web, self._capabilities, people, tasks, share_file, patience
-            )
-            menus = SlackMenus(
-                dispatcher,
-                me,
-                self._web,
-                self._capabilities,
-                people,
-                incoming_text,
-                tasks,
-                patience,
-                form_key,
-            )
+            commands = Commands(collaborators, self._open)
+            button_presses, message_menus = ButtonPresses(collaborators), SlackMenus(collaborators)
             backfill = SlackBackfill(
                 dispatcher, me, self._web, self._capabilities, self._limiter, listeners.accepts, listeners.question
             )
             presence = SlackPresence(dispatcher, f"slack/{me.team}", self.connection, backfill.look_back)
-            app = self._app(me, listeners, commands, button_presses, menus)
+            app = self._app(me, listeners, commands, button_presses, message_menus)
             async with self._transport(app, presence), tasks.open(), presence.running():
                 self.ready.set()
                 log.info("Slack: connected as %s in %s", me.user, me.team)
@@ -335,7 +323,12 @@ class Slack:
         return answer
 
     def _app(
-        self, me: Identity, listeners: Listeners, commands: Commands, button_presses: ButtonPresses, menus: SlackMenus
+        self,
+        me: Identity,
+        listeners: Listeners,
+        commands: Commands,
+        button_presses: ButtonPresses,
+        message_menus: SlackMenus,
     ) -> AsyncApp:
         """Create the Bolt app with our listeners; both transports use the same one."""
         token = self._config.slack_bot_token
@@ -365,12 +358,12 @@ class Slack:
         app.action(forms.OPEN)(commands.asked_for_form)
         app.action(buttons.PRESSED)(button_presses.pressed)
         app.action(buttons.RATED)(button_presses.rated)
-        app.action(reasons.ASKED)(button_presses.asked_why)
+        app.action(votes.ASKED)(button_presses.asked_why)
         app.view(forms.CALLBACK)(commands.submitted)
-        app.view(reasons.CALLBACK)(button_presses.explained)
-        app.message_shortcut(ASK_ABOUT)(menus.ask)
-        app.message_shortcut(SUMMARISE_THREAD)(menus.summarise)
-        app.view(chosen.CALLBACK)(menus.submitted)
+        app.view(votes.CALLBACK)(button_presses.explained)
+        app.message_shortcut(ASK_ABOUT)(message_menus.ask)
+        app.message_shortcut(SUMMARISE_THREAD)(message_menus.summarise)
+        app.view(menus.CALLBACK)(message_menus.submitted)
         for anything_else in (app.action, app.view, app.shortcut, app.options):
             anything_else(_ANYTHING)(commands.ignored)
         return app

@@ -61,7 +61,7 @@ async def _examined(config: SlackConfig, about: Examination, web: Web) -> AsyncG
         me = await call(web.call(web.client.auth_test()))
     except PlatformError as error:
         yield failed(error, "SLACK_BOT_TOKEN", MEND_BOT_TOKEN)
-        if isinstance(error, Unreachable | NoApi):
+        if isinstance(error, Unreachable | NoApi | SlowDown):  # it would be the same of all that follows
             return
         me = None
     if me is not None:
@@ -139,8 +139,9 @@ async def _message(web: Web, channel: str, name: str) -> Finding:
         finally:
             await call(web.call(client.chat_delete(channel=where, ts=ts)))
     except PlatformError as error:
-        code = code_of(error)
-        mend = _MEND_CHANNEL.get(code, MEND_BOT_TOKEN if isinstance(error, Unreachable) else _MEND_SCOPES)
+        if isinstance(error, SlowDown):
+            return failed(error, "SLACK_BOT_TOKEN", MEND_BOT_TOKEN)
+        mend = _MEND_CHANNEL.get(code_of(error), _MEND_ADDRESS if isinstance(error, Unreachable) else _MEND_SCOPES)
         return bad(NAME, f"could not {step} a message in {channel} ({error})", mend.format(name=name))
     return well(NAME, f"posted, edited and deleted a message in {channel}")
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from cachetools import TTLCache
 
+from bots.slack.api.tasks import TaskSupervisor
 from bots.slack.api.workspace import Capabilities, Identity
 from bots.slack.inbound.payloads import place, string
-from bots.slack.inbound.tasks import TaskSupervisor
 from bots.slack.outbound import responses
 from bots.slack.outbound.agent_pane import AgentPane
 from bots.slack.outbound.surface import SlackSurface

@@ -29,6 +29,7 @@ NebulaBotError
 │   │   └── TooLong            it was refused for its length
 │   └── Unreachable            a temporary fault: connection, timeout, 5xx
 ├── StoreError                 Redis can't be reached, or it refused a step
+│   ├── UnusableStore          the settings of the store, or the server that they name, must be changed first
 │   ├── QuestionDeleted        the question was deleted before its answer could be stored
 │   └── Stale                  another process holds this turn now
 └── UserError                  a person asked for something that can't be done; the notice says what to do
@@ -244,6 +245,10 @@ class StoreError(NebulaBotError):
     """Redis can't be reached, or it refused a step."""
 
     notice = "My memory is out of reach right now. Please try again in a minute."
+
+
+class UnusableStore(StoreError):
+    """The settings of the store, or the server that they name, must be changed: another attempt would not help."""
 
 
 class QuestionDeleted(StoreError):

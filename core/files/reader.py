@@ -1,12 +1,13 @@
-"""Reads the files of strangers: each in a process of its own, which has little time and memory, and no environment,
-no network and no files. This process never parses their bytes, and takes no more than it asked for."""
+"""Reads the files of strangers: each in a process of its own, which has little time and memory and no environment, and
+can open no file and no connection when it parses (see `seal` for what root could). This process never parses their
+bytes, and takes no more than it asked for."""
 
 import asyncio
 import logging
 import os
 import signal
 import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
+from asyncio.subprocess import DEVNULL, PIPE, Process, SubprocessStreamProtocol
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -26,6 +27,9 @@ _CHILD = str(Path(__file__).with_name("child") / "__main__.py")
 _ROOT = Path(__file__).parents[2]  # of `core`
 _MOST_PARTS = 64
 _PIECE = 65_536  # bytes that are written or read at once
+_DRAIN_SECONDS = 1.0  # for what an ended process has left in its pipe
+# A picture is a JPEG of at most 1,024 x 1,024 pixels (`child/picture.py`); pure noise needs 1.9 MB.
+_JPEG, _MOST_PICTURE = b"\xff\xd8\xff", 4_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +84,7 @@ class FileReader:
         if answer.trouble is not None:
             log.info("a file (%s, %d bytes) can't be read: %s", kind, len(content), answer.trouble)
             return Unread(name, answer.trouble)
-        if answer.picture:
+        if kind is FileKind.PICTURE:
             return Picture(name, answer.picture)
         return FileText(name, answer.kind, answer.parts, answer.note)
 
@@ -98,9 +102,13 @@ class FileReader:
         if status:  # it was killed, or a library gave up when there was no memory
             return _Answer(trouble=Trouble.TIME if status == -signal.SIGXCPU else Trouble.MEMORY)
         try:
-            return self._decoder.decode(written)
+            answer = self._decoder.decode(written)
         except msgspec.DecodeError:
             return _Answer(trouble=Trouble.DAMAGED)
+        seen = answer.picture.startswith(_JPEG) and len(answer.picture) <= _MOST_PICTURE
+        if answer.trouble is None and seen != (kind is FileKind.PICTURE):
+            return _Answer(trouble=Trouble.DAMAGED)
+        return answer
 
     async def _run(self, kind: FileKind, content: bytes) -> tuple[bytearray, int]:
         """What a process wrote about the file, and its exit status."""
@@ -120,25 +128,43 @@ def command(kind: FileKind, limits: FileLimits) -> list[str]:
     It finds modules where this process does, and needs neither the environment nor `site` for it.
     """
     places = "\n".join((*map(os.path.abspath, sys.path), str(_ROOT)))
-    return [sys.executable, "-I", "-S", _CHILD, places, kind, *map(str, (limits.memory, limits.cpu, limits.seconds))]
+    bounds = map(str, (limits.memory, limits.cpu, limits.seconds))
+    return [sys.executable, "-I", "-S", "-B", _CHILD, places, kind, *bounds]
 
 
 @asynccontextmanager
 async def _process(arguments: list[str]) -> AsyncIterator[Process]:
-    """A process that is over when this ends."""
-    process = await asyncio.create_subprocess_exec(
-        *arguments, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env={}, cwd="/", start_new_session=True
+    """A process that is over when this ends, with all that it has started."""
+    loop = asyncio.get_running_loop()
+    # As create_subprocess_exec does, which keeps the transport for itself.
+    transport, protocol = await loop.subprocess_exec(
+        lambda: SubprocessStreamProtocol(_PIECE, loop),
+        *arguments,
+        stdin=PIPE,
+        stdout=PIPE,
+        stderr=DEVNULL,
+        env={},
+        cwd="/",
+        start_new_session=True,
     )
+    process = Process(transport, protocol, loop)
     try:
         yield process
     finally:
-        if process.returncode is None:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-        assert process.stdout
-        while await process.stdout.read(_PIECE):  # what is left unread would hide the end of the process
-            pass
+        with suppress(ProcessLookupError, PermissionError):  # macOS forbids it where all of them have ended
+            os.killpg(process.pid, signal.SIGKILL)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_DRAIN_SECONDS):
+                await _rest(process)
+        transport.close()  # somebody who left its group may still hold the pipe
         await process.wait()
+
+
+async def _rest(process: Process) -> None:
+    """Read what is left, which would hide the end of the process."""
+    assert process.stdout
+    while await process.stdout.read(_PIECE):
+        pass
 
 
 async def _feed(process: Process, content: bytes) -> None:

@@ -106,6 +106,11 @@ class Dispatcher:
         found = _asked_in(question)
         await self._edits.edited(found or question, asks=asks and found is not None)
 
+    async def knows(self, place: Place, message: str) -> bool:
+        """Whether this message is a question of which something is still known, wherever the bot listens now. Raises
+        StoreError."""
+        return await self._edits.knows(place, message)
+
     async def deleted(self, place: Place, message: str) -> None:
         """A message was deleted. If it was a question, forget it and take its answer away; if it was our answer, forget
         the exchange. Raises StoreError."""
@@ -116,10 +121,10 @@ class Dispatcher:
         """How many seconds at most to look back for missed questions; 0: not at all."""
         return self._presence.look_back
 
-    async def away(self, name: str) -> float:
+    async def away(self, name: str, margin: float = 0.0) -> float:
         """For how many seconds no process heard this platform (`slack/T1`, `discord`), limited to the time to look
-        back; 0 if one did, or if looking back is switched off. Raises StoreError."""
-        return await self._presence.away(name)
+        back; 0 if one did, or if looking back is switched off. `margin`: see Presence. Raises StoreError."""
+        return await self._presence.away(name, margin)
 
     async def present(self, name: str) -> None:
         """This platform is connected now. Call it about every half minute. Never raises."""

@@ -77,6 +77,13 @@ class EditHandler:
         elif state is State.ENDED:
             await self._offer_again(conversation, previous, new, settings)
 
+    async def knows(self, place: Place, message: str) -> bool:
+        """Whether this message asked something that waits, runs, or was answered and is still remembered or told."""
+        conversation = conversation_at(place, await self._settings.of(place), message=message)
+        if await self._records.asked(conversation, message) or await self._records.exchange(conversation, message):
+            return True
+        return await self._records.summarises(conversation, message)
+
     async def _unknown(
         self, conversation: Conversation, question: Question, settings: ChannelSettings, *, asks: bool
     ) -> None:

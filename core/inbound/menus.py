@@ -11,6 +11,7 @@ from core.turns.drawing import Shape, flagged
 
 ASK, SUMMARISE = "Ask Nebula", "Summarise thread"
 """The names of the menus of a message, on every platform."""
+ALONE = "Nobody else writes here, so there is nothing to catch up on."
 SHAPES = tuple(Shape)
 """What a picture can look like, on platforms where people choose it from a list."""
 

@@ -11,7 +11,7 @@ from core.domain.chat import SEEING
 from core.domain.options import Context, EditPolicy, Listen, OldHistory, Overlap, Reasoning, Streaming, Switch
 from core.settings.encryption import Encryption
 from core.settings.environment import Section
-from core.settings.fields import LOWER, WORDS, Http, Port, Words, address
+from core.settings.fields import LOWER, WORDS, Http, Port, Words, address, only
 from core.settings.locales import language_name, timezone_name
 from core.settings.parameters import OperatorDefaults
 from core.text import LONGEST_NAME, one_line
@@ -31,12 +31,10 @@ def _ids(what: str) -> AfterValidator:
     """Accepts a platform's ids, not names: `U024BE7LH`, `175928847299117063`, a thread's `1712.0001`. `what`: of what,
     for the sentence about anything else."""
 
-    def check(value: tuple[str, ...]) -> tuple[str, ...]:
-        if unknown := [word for word in value if not re.fullmatch(r"[A-Z][A-Z0-9]+|[0-9]+(\.[0-9]+)?", word)]:
-            raise ValueError(f"{', '.join(unknown)} is not an id; write ids of {what}")
-        return value
+    def matches(word: str) -> bool:
+        return bool(re.fullmatch(r"[A-Z][A-Z0-9]+|[0-9]+(\.[0-9]+)?", word))
 
-    return AfterValidator(check)
+    return only(matches, "not an id", f"ids of {what}")
 
 
 def _line(value: str) -> str:
@@ -50,6 +48,14 @@ def _keys(keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
     """Accepts usable keys. Raises WrongKey, whose message does not contain the key."""
     Encryption([key.get_secret_value() for key in keys])
     return keys
+
+
+def _at_home(path: Path) -> Path:
+    """`~/data` → `/home/ann/data`."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise ValueError("it begins with ~, and this user has no home directory") from None
 
 
 def _off(value: object) -> object:
@@ -147,7 +153,7 @@ class Config(Section):
     ) = None
     redis_partitions: int = Field(1, ge=1, le=1024)
     redis_server: str | None = None
-    data_dir: Path = Path("data")
+    data_dir: Annotated[Path, AfterValidator(_at_home)] = Path("data")
 
     reply_streaming: Annotated[Streaming, LOWER] = Streaming.AUTO
     reply_reasoning: Annotated[Reasoning, LOWER] = Reasoning.TIMER

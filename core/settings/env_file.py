@@ -1,6 +1,7 @@
 """Reads a .env: its values, and sentences about what can't be read in it, none of which quotes a value."""
 
 import os
+import re
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from core.finding import Finding, bad, note
 NAME = ".env"
 _ENCODING = "utf-8-sig"  # some editors begin a file with a byte order mark
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+# No run of letters or digits is as long as that of a secret.
+_NAME = re.compile(r"[A-Z]{1,24}(_[A-Z]{1,24}|_?[0-9]{1,3})*")
 # What people call the file by mistake, or what an editor makes of its name.
 _OTHERS = (".env.txt", "env", "env.txt", ".env.local", ".env.example.txt", "_env")
 
@@ -67,6 +70,11 @@ def read_env_file(path: Path | None) -> EnvFile:
     )
 
 
+def shown(name: str) -> str:
+    """A name for people, or words in its place: where a line is broken, a part of a secret stands before the `=`."""
+    return name if _NAME.fullmatch(name) else "what stands before the ="
+
+
 def elsewhere(path: Path, more: Path) -> Path | None:
     """Where else there is a .env, or a file that is probably meant to be one: beside `path`, above it, or in `more`."""
     candidates = [path.parent / name for name in _OTHERS]
@@ -100,7 +108,8 @@ def _repeated(path: Path, lines: list[Binding]) -> tuple[Finding, ...]:
     return tuple(
         note(
             NAME,
-            f"{name} is set several times in {path}, in the lines {', '.join(str(_number(line)) for line in several)}",
+            f"{shown(name)} is set several times in {path}, "
+            f"in the lines {', '.join(str(_number(line)) for line in several)}",
             "keep one of them: the last one counts",
         )
         for name, several in found.items()

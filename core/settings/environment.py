@@ -163,7 +163,7 @@ def _wrong(everything: type[BaseModel], values: Mapping[str, str]) -> Iterator[t
         everything(**values)
     except ValidationError as error:
         for detail in error.errors(include_url=False, include_input=False):
-            yield str(detail["loc"][0]).lower(), _reason(detail)
+            yield str(detail["loc"][0]).lower(), reason(detail)
 
 
 def _odd(name: str, text: str, known: Known) -> str:
@@ -177,7 +177,7 @@ def _odd(name: str, text: str, known: Known) -> str:
     return ""
 
 
-def _reason(detail: Any) -> str:
+def reason(detail: Any) -> str:
     """Pydantic's message in our words: what the value must be, never the value itself, which may be a secret."""
     text = str(detail["msg"]).removeprefix("Value error, ")
     match detail["type"]:

@@ -1,6 +1,7 @@
 """Kinds of values that variables have: how each is written, and the sentence for one that is wrong."""
 
 import re
+from collections.abc import Callable
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -32,15 +33,26 @@ def _usable(value: str) -> str:
     return value
 
 
-def managers(ids: str, *words: str) -> AfterValidator:
-    """Accepts these words, and whatever looks like an id of the platform."""
+def only(matches: Callable[[str], bool], what: str, hint: str) -> AfterValidator:
+    """Accepts words that match. The sentence about others counts words, and repeats none: one may be a secret that was
+    put into the wrong variable. `what`: what they are not."""
 
     def check(value: tuple[str, ...]) -> tuple[str, ...]:
-        if unknown := [word for word in value if word not in words and not re.fullmatch(ids, word)]:
-            raise ValueError(f"{', '.join(unknown)} is not known; write {', '.join(words)}, or ids")
+        if wrong := [number for number, word in enumerate(value, 1) if not matches(word)]:
+            numbers = f"word {wrong[0]}" if len(wrong) == 1 else f"each of the words {', '.join(map(str, wrong))}"
+            raise ValueError(f"{numbers} is {what}; write {hint}")
         return value
 
     return AfterValidator(check)
+
+
+def managers(ids: str, *words: str) -> AfterValidator:
+    """Accepts these words, and whatever looks like an id of the platform."""
+
+    def matches(word: str) -> bool:
+        return word in words or bool(re.fullmatch(ids, word))
+
+    return only(matches, "not known", f"{', '.join(words)}, or ids")
 
 
 def _words(value: object) -> object:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from core.finding import Finding, bad, note
+from core.settings.env_file import shown
 
 SECRETS = ("_TOKEN", "_KEY", "_SECRET")
 # The environment has many names, of which a few resemble ours by chance.
@@ -35,7 +36,7 @@ class _Stranger:
     meant: str
 
     def sentence(self, where: str) -> str:
-        return f"{self.name} in {where} is not a setting"
+        return f"{shown(self.name)} in {where} is not a setting"
 
     @property
     def hint(self) -> str:

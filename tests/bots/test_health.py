@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -24,7 +24,7 @@ from bots.sandbox.slack import faults
 from bots.slack.api import transport
 from bots.slack.app import Slack
 from core.domain.chat import ModelInfo
-from core.domain.errors import ModelError, ServerTrouble
+from core.domain.errors import BadKey, ModelError, NebulaBotError, ServerTrouble
 from core.nebula.catalog import BUILT_IN
 from core.nebula.client import Nebula
 from core.nebula.failures import from_response
@@ -50,12 +50,35 @@ def quick_pings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transport, "PING_SECONDS", 0.2)
 
 
-def listening(pid: int) -> set[tuple[str, int]]:
+# The program, which says on request which files it has open: nobody else may look.
+OPEN = """
+import os, sys, threading
+def tell():
+    for _ in sys.stdin:
+        links = []
+        for each in os.listdir("/proc/self/fd"):
+            try:
+                links.append(os.readlink(f"/proc/self/fd/{each}"))
+            except FileNotFoundError:  # closed meanwhile: the process keeps running
+                pass
+        print(*links, flush=True)
+threading.Thread(target=tell, daemon=True).start()
+from bots.cli import main
+sys.exit(main())
+"""
+
+
+async def opened(process: asyncio.subprocess.Process) -> set[str]:
+    """The inodes of the sockets that OPEN has."""
+    assert process.stdin
+    assert process.stdout
+    process.stdin.write(b"?\n")
+    return {each.removeprefix("socket:[").rstrip("]") for each in (await process.stdout.readline()).decode().split()}
+
+
+def listening(pid: int, own: set[str]) -> set[tuple[str, int]]:
     """The TCP addresses at which a process listens, from Linux's /proc; IPv6 addresses come out unreadable."""
-    own, found = set(), set()
-    for entry in Path(f"/proc/{pid}/fd").iterdir():
-        with suppress(FileNotFoundError):  # closed meanwhile: the process keeps running
-            own.add(os.readlink(entry).removeprefix("socket:[").rstrip("]"))
+    found = set()
     for table in ("tcp", "tcp6"):
         for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
             fields = line.split()
@@ -83,20 +106,28 @@ async def test_the_port_is_off_by_default_and_bound_to_loopback(
 ) -> None:
     """Without HEALTH_PORT the program does not listen; with it, only at that port of 127.0.0.1."""
     settings = here.settings | {"REDIS_URL": redis_url} | ({"HEALTH_PORT": str(here.port)} if on else {})
-    async with started(tmp_path, "run", **settings) as process:
+    async with started(tmp_path, "run", program=(sys.executable, "-c", OPEN), **settings) as process:
         await connected(process)
-        assert listening(process.pid) == ({("127.0.0.1", here.port)} if on else set())
+        assert listening(process.pid, await opened(process)) == ({("127.0.0.1", here.port)} if on else set())
         if on:
             await here.until_ready(200, "process: running")
 
 
 async def test_a_port_in_use_is_reported() -> None:
-    """The sentence names the variable and the port."""
+    """The sentence names the variable and the port. The settings are not to blame: another start may help."""
     port = free_port()
     async with health.health(port, "127.0.0.1", []):
-        with pytest.raises(WrongConfig, match=f"HEALTH_PORT: cannot open port {port} on 127.0.0.1"):
+        with pytest.raises(NebulaBotError, match=f"HEALTH_PORT {port} can't be opened on 127.0.0.1") as failed:
             async with health.health(port, "127.0.0.1", []):
                 raise AssertionError("it was opened twice")
+    assert not isinstance(failed.value, WrongConfig)
+
+
+async def test_an_address_that_no_port_can_have_is_a_wrong_setting() -> None:
+    """Another start would not help."""
+    with pytest.raises(WrongConfig, match="HEALTH_PORT"):
+        async with health.health(free_port(), "192.0.2.1", []):  # of no machine (RFC 5737)
+            raise AssertionError("it was opened")
 
 
 async def test_ready_requires_redis_and_both_platforms(here: HealthServers, redis_url: str) -> None:
@@ -264,6 +295,24 @@ async def test_a_refused_key_ends_the_start() -> None:
     ):
         with pytest.raises(WrongConfig, match=r"Nebula refuses NEBULA_API_KEY \(HTTP 401"):
             await FirstLook().run(client.check, "m")
+
+
+@pytest.mark.usefixtures("quick_looks")
+async def test_a_key_that_is_refused_later_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """Nebula was away at the start, and the bot serves since then: it says so, and waits for the key."""
+    answers: list[ModelError] = [BadKey("HTTP 401")] * 2 + [ServerTrouble("HTTP 503")]
+    first, refusals = FirstLook(), []
+
+    async def check() -> Sequence[ModelInfo]:
+        refusals.append(first.refusal)
+        if answers:
+            raise answers.pop()
+        return BUILT_IN.models
+
+    await first.run(check, "m")
+    assert "refuses NEBULA_API_KEY" in refusals[-1]
+    assert caplog.text.count("Nebula refuses NEBULA_API_KEY (HTTP 401)") == 1
+    assert first.refusal == ""
 
 
 async def test_ready_where_only_the_list_of_models_is_refused() -> None:

@@ -33,11 +33,11 @@ async def port(seen: list[bytes] | None = None, body_bytes: int = 100) -> AsyncI
     number = free_port()
     async with http_port(
         [web.post("/", serve)],
+        "ITS_PORT",
         "127.0.0.1",
         number,
         body_bytes=body_bytes,
         closing_seconds=1,
-        unusable=lambda error: error,
     ):
         yield number
 
@@ -160,9 +160,7 @@ async def test_a_response_that_nobody_reads_ends_too(monkeypatch: pytest.MonkeyP
         return web.Response()
 
     number = free_port()
-    async with http_port(
-        [web.post("/", serve)], "127.0.0.1", number, body_bytes=9, closing_seconds=1, unusable=lambda error: error
-    ):
+    async with http_port([web.post("/", serve)], "ITS_PORT", "127.0.0.1", number, body_bytes=9, closing_seconds=1):
         assert await answer(number, GOOD) == b""
         assert begun.is_set()
 

@@ -8,12 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from bots.adapter import Adapter, AdapterConfig
+from bots.cli import main
 from bots.discord.config import DiscordConfig
-from bots.platforms import load, look_through, sections, switched_on
+from bots.platforms import Entry, load, look_through, sections, switched_on
 from bots.slack.config import SlackConfig
+from core.domain.errors import StoreError
 from core.finding import Verdict
 from core.settings.config import Config
 from core.settings.environment import WrongConfig, variables
+from tests.bots.campfire.config import CampfireConfig
 
 
 @pytest.fixture(autouse=True)
@@ -134,8 +138,8 @@ def test_a_missing_http_variable_is_named(tmp_path: Path, half: str, other: str)
 def test_unknown_managers_are_named(tmp_path: Path) -> None:
     """A typing error in the list of managers is found at the start, for both platforms at once; ids are accepted."""
     found = problems(tmp_path, "SLACK_MANAGERS=admin, U012AB3CD\nDISCORD_MANAGERS=boss, 123456\n")
-    assert "SLACK_MANAGERS: admin is not known" in found
-    assert "DISCORD_MANAGERS: boss is not known" in found
+    assert "SLACK_MANAGERS: word 1 is not known" in found
+    assert "DISCORD_MANAGERS: word 1 is not known" in found
 
 
 def test_slack_over_http_needs_no_app_token(tmp_path: Path) -> None:
@@ -232,13 +236,17 @@ def test_the_second_name_of_the_key_counts_where_the_first_is_empty(
         ("NEBULA_BASE_URL=https://", "NEBULA_BASE_URL: it is no address"),
         ("NEBULA_BASE_URL=https://host:99999/v1", "NEBULA_BASE_URL: it is no address"),
         ("NEBULA_BASE_URL=https://host/v1?key=verysecret", "NEBULA_BASE_URL: it must end before the ?"),
+        ("ACCESS_ALLOW=U1 xoxb-verysecret", "ACCESS_ALLOW: word 2 is not an id"),
+        ("ACCESS_DENY=verysecret, U1, verysecret", "ACCESS_DENY: each of the words 1, 3 is not an id"),
+        ("SLACK_MANAGERS=xoxb-verysecret", "SLACK_MANAGERS: word 1 is not known"),
+        ("SLACK_BOT_TOKEN:xoxb-verysecret=1", "what stands before the = in .env is not a setting"),
     ],
 )
 def test_a_line_that_can_not_be_meant_so_is_named(tmp_path: Path, line: str, said: str) -> None:
     """By its variable or its number, with what to do, and never with a part of a secret."""
     found = problems(tmp_path, f"{line}\n")
     assert said in found
-    assert "verysec" not in found
+    assert "verysec" not in found.lower()
 
 
 @pytest.mark.parametrize(
@@ -281,6 +289,16 @@ def test_a_file_that_others_can_read_or_that_repeats_itself_is_a_doubt(tmp_path:
     assert "lines 1, 3" in repeated.text
 
 
+def test_a_secret_that_stands_before_an_equals_sign_is_not_repeated(tmp_path: Path) -> None:
+    """Keys in base64 end with one, and a key may have been broken into lines."""
+    env = tmp_path / ".env"
+    env.write_text("ENCRYPTION_KEYS=\nVerySecretKeyOf32BytesInBase64=\nVerySecretKeyOf32BytesInBase64==\n")
+    env.chmod(0o600)
+    (repeated,) = load(env).doubts
+    assert "in the lines 2, 3" in repeated.text
+    assert "VERYSECRET" not in repeated.text
+
+
 @pytest.mark.parametrize("kind", ["link", "pipe"])
 def test_what_is_no_file_is_named(tmp_path: Path, kind: str) -> None:
     """A link that leads nowhere, or a pipe, from which nobody may ever write."""
@@ -314,3 +332,21 @@ def test_reading_the_configuration_loads_no_library_of_a_platform() -> None:
     roots = {name.split(".")[0] for name in done.stdout.split()}
     assert "pydantic" in roots
     assert not roots & {"slack_bolt", "slack_sdk", "discord", "aiohttp", "redis", "httpx"}
+
+
+def test_a_wrong_setting_counts_more_than_what_another_start_may_mend(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Several platforms may end at once, and both reasons are told."""
+
+    def build(_: AdapterConfig) -> Adapter:
+        raise ExceptionGroup("both", [WrongConfig(("A token is refused.",)), StoreError("Redis went away.")])
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CAMPFIRE_TOKEN", "1")
+    monkeypatch.setenv("CAMPFIRE_ROOM", "den")
+    monkeypatch.setenv("NEBULA_API_KEY", "ak_1")
+    assert main(["run"], [Entry(CampfireConfig, build)]) == 2
+    told = capsys.readouterr().err
+    assert "A token is refused." in told
+    assert "Redis went away." in told

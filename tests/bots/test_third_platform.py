@@ -60,7 +60,7 @@ async def test_its_variables_are_read_with_the_others(tmp_path: Path) -> None:
         "CAMPFIRE_LENGTH: it must be greater than or equal to 100.",
         "CAMPFIRE_ROOM is missing: the bot speaks in one room.",
         "CAMPFIRE_LENGHT in .env is not a setting; did you mean CAMPFIRE_LENGTH?",
-        "DISCORD_MANAGERS: boss is not known",
+        "DISCORD_MANAGERS: word 1 is not known",
         "NEBULA_API_KEY is missing",
     ):
         assert sentence in err

@@ -121,7 +121,7 @@ async def test_a_good_set_up_is_well(clinic: Clinic) -> None:
         # Redis
         ({"REDIS_URL": "redis://127.0.0.1:1/0"}, "Redis", "Can't reach Redis at 127.0.0.1:1", "REDIS_URL"),
         ({"REDIS_URL": "redis://user:se#cret@host:port"}, "Redis", "REDIS_URL is invalid", ""),
-        ({"REDIS_SERVER": "/no/program"}, "Redis", "REDIS_SERVER is set to /no/program", ""),
+        ({"REDIS_SERVER": "/no/program"}, "Redis", "REDIS_SERVER is not a program", ""),
         # Nebula
         ({"NEBULA_API_KEY": "ak_wrong"}, "Nebula", "refuses NEBULA_API_KEY (HTTP 401", "copy it anew"),
         ({"NEBULA_MODEL": "meta-llama/Lama-3.3"}, "Nebula", "is not among the models", "did you mean meta-llama/"),
@@ -183,6 +183,53 @@ async def test_a_data_dir_that_can_not_be_used_is_named(clinic: Clinic, redis_ur
     status, found, said = await clinic.examine(DATA_DIR=str(clinic.folder / "file" / "data"))
     assert status == 1
     assert any("DATA_DIR" in each.text and "directory" in each.mend for each in wrong(found)), said
+
+
+async def test_what_keeps_a_message_back_is_blamed_alone(clinic: Clinic) -> None:
+    """Neither the token nor the scopes, where a platform asks for a pause or fails."""
+    clinic.write()
+    clinic.slack.faults.add("chat.postMessage", faults.rate_limited(30))
+    clinic.discord.faults.rate_limit("POST /channels/*/messages", 30.0)
+    status, found, said = await clinic.examine("--channel", clinic.general, "--channel", clinic.room.id)
+    assert status == 0, said
+    assert sum("asks for a pause" in each.text for each in found) == 2, said
+    clinic.slack.faults.add("chat.postMessage", faults.server_error(), times=None)
+    _, found, said = await clinic.examine("--channel", clinic.general)
+    [named] = wrong(found)
+    assert "could not post a message" in named.text
+    assert named.mend.startswith("check the network"), said
+
+
+async def test_a_pause_that_slack_asks_for_is_told_once(clinic: Clinic) -> None:
+    """It would ask for it in answer to whatever follows."""
+    clinic.write()
+    for method in ("auth.test", "apps.connections.open"):
+        clinic.slack.faults.add(method, faults.rate_limited(30), times=None)
+    _, found, said = await clinic.examine()
+    assert sum("asks for a pause" in each.text for each in found) == 1, said
+
+
+async def test_a_data_dir_of_the_private_redis_is_named_once(clinic: Clinic) -> None:
+    """Two parts of the doctor look at it."""
+    (clinic.folder / "file").touch()
+    clinic.write()
+    status, found, said = await clinic.examine(DATA_DIR=str(clinic.folder / "file" / "data"))
+    assert status == 1
+    [named] = wrong(found)
+    assert "DATA_DIR" in named.text, said
+    assert "writable directory" in named.mend
+
+
+async def test_a_private_redis_that_does_not_start_is_shown_with_its_log(clinic: Clinic) -> None:
+    """The mend is not a piece of the server's own words."""
+    server = clinic.folder / "server"
+    server.write_text("#!/bin/sh\necho 'Fatal: no such: thing'\nexit 1\n")
+    server.chmod(0o700)
+    clinic.write(REDIS_SERVER=str(server))
+    _, found, said = await clinic.examine()
+    [named] = wrong(found)
+    assert "does not start (Fatal: no such: thing)" in named.text, said
+    assert named.mend == f"read its log, {clinic.folder / 'data' / 'server.log'}"
 
 
 @pytest.mark.parametrize("content", ["NEBULA_API_KEY=ak_1\n".encode("utf-16"), "A=ü\n".encode("latin-1"), None])

@@ -163,6 +163,7 @@ async def test_running_reply_is_finished_at_shutdown(
         process.send_signal(number)
         await logged(process, "stopping: running replies get")
         assert "end." not in reply()
+        assert (await run(tmp_path, "health"))[0] == 0  # a container that is stopped need not be killed
         held.release()
         await process.communicate()
     assert process.returncode == 0
@@ -328,6 +329,51 @@ async def test_an_unreachable_redis_is_named(world: ProgramServers, tmp_path: Pa
     assert "Traceback" not in err
 
 
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("REDIS_SERVER", "no-such-program"),
+        ("REDIS_URL", "redis://host:port"),
+        ("REDIS_URL", "redis://host?no_such_option=1"),
+        ("DATA_DIR", "file/data"),
+        ("HEALTH_HOST", "192.0.2.1"),  # of no machine (RFC 5737)
+    ],
+)
+async def test_a_setting_that_can_t_be_used_ends_a_service(
+    world: ProgramServers, tmp_path: Path, variable: str, value: str
+) -> None:
+    """With status 2, after which systemd does not start it again and again."""
+    (tmp_path / "file").touch()
+    settings = {**world.settings, "HEALTH_PORT": str(free_port()), variable: value}
+    status, _, err = await run(tmp_path, "run", **settings)
+    assert status == 2, err
+    assert variable.partition("_")[0] in err
+    assert "Traceback" not in err
+
+
+async def test_a_disagreement_with_what_is_stored_ends_a_service(
+    world: ProgramServers, tmp_path: Path, redis_url: str
+) -> None:
+    """With status 2 too: only the settings can end it."""
+    settings = {**world.settings, "REDIS_URL": redis_url}
+    async with started(tmp_path, "run", **settings) as process:
+        await logged(process, *CONNECTED)
+        status, _, err = await run(tmp_path, "run", **settings, REDIS_PARTITIONS="7")
+    assert status == 2
+    assert "REDIS_PARTITIONS" in err
+
+
+async def test_a_port_that_is_taken_lets_a_service_start_again(
+    world: ProgramServers, tmp_path: Path, redis_url: str
+) -> None:
+    """With status 1: what has it may end, such as an older process of the same bot."""
+    taken = int(world.slack.api_url.split(":")[2].partition("/")[0])
+    settings = {**world.settings, "REDIS_URL": redis_url, "HEALTH_PORT": str(taken)}
+    status, _, err = await run(tmp_path, "run", **settings)
+    assert status == 1
+    assert f"HEALTH_PORT {taken} can't be opened" in err
+
+
 async def test_an_unwritable_data_dir_is_named(world: ProgramServers, tmp_path: Path, redis_url: str) -> None:
     """If DATA_DIR is no directory, the program exits with status 2 and names the setting."""
     (tmp_path / "file").touch()
@@ -337,6 +383,33 @@ async def test_an_unwritable_data_dir_is_named(world: ProgramServers, tmp_path: 
     assert status == 2
     assert "DATA_DIR" in err
     assert "Traceback" not in err
+    assert not world.slack.calls  # nobody's question was taken before
+
+
+async def test_data_dir_may_be_in_the_home_directory(world: ProgramServers, tmp_path: Path) -> None:
+    """For the data and for the sign of life, which `health` finds."""
+    settings = {**world.settings, "DATA_DIR": "~/bot"}
+    async with started(tmp_path, "run", **settings) as process:
+        await logged(process, *CONNECTED)
+        status, out, _ = await run(tmp_path, "health", DATA_DIR="~/bot")
+    assert (status, str(tmp_path / "bot") in out) == (0, True)
+    assert not (tmp_path / "~").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=["stopped", "terminal closed"])
+async def test_a_sandbox_that_is_ended_leaves_nothing_behind(tmp_path: Path, number: signal.Signals) -> None:
+    """Its folder goes with it, also while it waits for a line."""
+    before = signal.signal(number, signal.SIG_DFL)  # under nohup, processes inherit that they ignore a signal
+    async with started(tmp_path, "sandbox") as process:
+        signal.signal(number, before)
+        assert process.stdout
+        async with asyncio.timeout(HANG_SECONDS):
+            while b"embedded Redis" not in (line := await process.stdout.readline()):
+                assert line
+        process.send_signal(number)
+        async with asyncio.timeout(HANG_SECONDS):
+            assert await process.wait() == -number
+    assert not [each.name for each in (tmp_path / "data").iterdir()]
 
 
 async def test_first_conversation_can_be_scripted(tmp_path: Path) -> None:
@@ -429,6 +502,21 @@ async def test_console_answers_a_pipe(world: ProgramServers, tmp_path: Path) -> 
         "Hello, Ann.",
         "Who am I?",
     ]
+
+
+async def test_console_commands_ask_what_they_say(world: ProgramServers, tmp_path: Path) -> None:
+    """A picture is drawn and kept, an export too, and all that is asked here is private."""
+    settings = {name: value for name, value in world.settings.items() if name.startswith("NEBULA_")}
+    world.nebula.answer_next("Blue.")
+    said = "/ask --private the sky?\n/imagine a red cat\n/imagine a red cat\n/export\n"
+    status, out, err = await run(tmp_path, "console", said=said, **settings)
+    assert (status, "Traceback" in err) == (0, False)
+    assert [request.messages[-1].content for request in world.nebula.requests] == ["the sky?"]
+    assert [asked.prompt for asked in world.nebula.painter.requests] == ["a red cat"] * 2
+    kept = {path.name: path for path in (tmp_path / "data" / "files").iterdir()}
+    assert {"a-red-cat.png", "a-red-cat-1.png"} < kept.keys()
+    assert len(kept) == 3
+    assert all(str(path) in out and path.stat().st_mode & 0o777 == 0o600 for path in kept.values())
 
 
 async def test_console_needs_a_key(tmp_path: Path) -> None:
@@ -525,3 +613,12 @@ def test_the_program_may_open_as_many_files_as_the_machine_allows(tmp_path: Path
         check=True,
     )
     assert done.stdout.endswith("True\n")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no prctl")
+def test_no_other_process_looks_into_the_memory_of_one_that_serves(tmp_path: Path) -> None:
+    """It holds the tokens, and what reads a stranger's file runs as the same user."""
+    served = "import ctypes; from bots.cli import main; print(main(['run']), ctypes.CDLL(None).prctl(3))"
+    command, nothing = [sys.executable, "-c", served], subprocess.DEVNULL
+    ended = subprocess.run(command, stdin=nothing, cwd=tmp_path, env=environment(tmp_path, {}), capture_output=True)
+    assert ended.stdout.split() == [b"2", b"0"]  # PR_GET_DUMPABLE, behind the status of a run without tokens

@@ -43,6 +43,29 @@ async def test_the_unit_is_for_this_folder(tmp_path: Path) -> None:
     assert service["RestartPreventExitStatus"] == "2"
 
 
+async def test_a_path_is_what_it_is_in_the_unit(tmp_path: Path) -> None:
+    """systemd has a meaning of its own for `$` in commands, and for `%` everywhere."""
+    folder = tmp_path / "100% $HOME"
+    folder.mkdir()
+    _, out, _ = await run(folder, "service", DATA_DIR="data")
+    service = parsed(out)["Service"]
+    for name in ("WorkingDirectory", "ReadWritePaths"):
+        assert "/100%% $HOME" in service[name]
+    assert "/100%% $$HOME/data" in service["ExecStartPre"]
+
+
+async def test_a_user_who_is_not_there_yet_is_said(tmp_path: Path) -> None:
+    """With what makes one; a name that nobody can have is refused."""
+    _, out, _ = await run(tmp_path, "service", "--user", "botty")
+    assert "no user botty yet" in out
+    assert "useradd --system --no-create-home botty" in out
+    _, out, _ = await run(tmp_path, "service", "--user", "root")
+    assert "useradd" not in out
+    status, out, err = await run(tmp_path, "service", "--user", "a b\nExecStart=x")
+    assert (status, out) == (2, "")
+    assert "--user" in err
+
+
 async def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
     """Where systemd is installed; it also finds little to harden."""
     if not (analyze := shutil.which("systemd-analyze")):

@@ -174,7 +174,7 @@ async def test_what_is_no_id_is_named(lab: Lab, tmp_path: Path) -> None:
     """It is no secret, and the question is asked again."""
     status, out, _ = await run(tmp_path, "setup", said=lines(KEY, "", "n", "n", "general"), **lab.addresses)
     assert status == 2
-    assert "general is not an id" in out
+    assert "word 1 is not an id" in out
     assert out.count("ACCESS_ALLOW: ") > 1
 
 

@@ -19,9 +19,9 @@ from bots.discord.api.rest import Rest
 from bots.discord.api.shards import Shard
 from bots.discord.inbound.channels import Places
 from bots.discord.inbound.edits import read
-from bots.discord.inbound.messages import asks, question_of, remark_of
+from bots.discord.inbound.messages import asks, by_bot, question_of, remark_of
 from bots.discord.inbound.ordering import ArrivalOrder
-from bots.discord.inbound.otherbots import OtherBotsMessages, bot_author, by_bot
+from bots.discord.inbound.otherbots import OtherBotsMessages, bot_author
 from bots.discord.inbound.people import UNCLEAR, Members, author_of
 from core.domain.errors import PlatformError, StoreError
 from core.domain.question import Declined
@@ -109,10 +109,10 @@ class DiscordBackfill:
     async def _look_back(self) -> None:
         self._session = False
         try:
-            seconds = await self._dispatcher.away(self._shard.name)
+            seconds = await self._dispatcher.away(self._shard.name, MARGIN_SECONDS)
             if seconds <= 0:
                 return
-            guilds, since = list(self._client.guilds), _snowflake(time.time() - seconds - MARGIN_SECONDS)
+            guilds, since = list(self._client.guilds), _snowflake(time.time() - seconds)
             self._unseen = {guild.id: since for guild in guilds if guild.unavailable}
             asked = await self._through_all(guilds, await self._direct(), since)
         except StoreError:

@@ -36,6 +36,16 @@ class Places:
             raise Unreachable(f"channel {channel.id} is in no guild and holds no direct messages")
         return await self._in_guild(channel, str(guild))
 
+    def known(self, message: discord.Message) -> Place | None:
+        """The same, of what is known without a question to Discord; None for anything else."""
+        channel = message.channel
+        if isinstance(channel, discord.DMChannel | discord.PartialMessageable) or not channel.guild:
+            return None
+        if not isinstance(channel, discord.Thread):
+            return Place(NAME, str(channel.guild.id), str(channel.id))
+        parent = str(channel.parent_id or "") or self._parents.get(channel.id, "")
+        return Place(NAME, str(channel.guild.id), parent, str(channel.id)) if parent else None
+
     async def of_interaction(self, interaction: discord.Interaction) -> Place:
         """Where a command was used. Raises PlatformError, also if the person's roles in the guild are not known."""
         channel = interaction.channel
@@ -96,10 +106,10 @@ def _visited(interaction: discord.Interaction, channel: object) -> Place:
 def place_of_button(conversation: Conversation, guild: int | None) -> Place | None:
     """The place that a button under one of our replies names, for an interaction without a channel.
 
-    None if the button is of another guild.
+    None if the button is of another guild, or not of ours.
     """
-    _, workspace, channel, *thread = conversation.scope.split("/")
+    _, workspace, channel, *thread = (*conversation.scope.split("/"), "", "")
     # Where the bot only visits, this can't be told from the id of the guild.
-    if workspace != (NO_GUILD if guild is None else str(guild)):
+    if not channel or workspace != (NO_GUILD if guild is None else str(guild)):
         return None
     return Place(NAME, workspace, channel, "".join(thread), direct=guild is None)

@@ -20,9 +20,9 @@ from bots.discord.inbound.backfill import DiscordBackfill
 from bots.discord.inbound.channels import Places
 from bots.discord.inbound.edits import MessageEdits, by_a_program, is_partial
 from bots.discord.inbound.interactions import ANSWER_SECONDS, Interactions
-from bots.discord.inbound.messages import asks, question_of, remark_of
+from bots.discord.inbound.messages import asks, by_bot, question_of, remark_of
 from bots.discord.inbound.ordering import ArrivalOrder
-from bots.discord.inbound.otherbots import OtherBotsMessages, Reposts, bot_author, by_bot, ids_of
+from bots.discord.inbound.otherbots import OtherBotsMessages, Reposts, bot_author, ids_of
 from bots.discord.inbound.people import UNCLEAR, Members, permissions_in, rights_of
 from bots.discord.introduction import introduce
 from bots.discord.outbound.responses import Responses
@@ -173,11 +173,13 @@ class GatewayClient(discord.Client):
     async def _overhear(self, message: discord.Message, me: discord.ClientUser) -> None:
         """Pass on a message without a mention if it is meant for the bot; otherwise nobody is told anything."""
         said, followups = remark_of(message, me), self._dispatcher.followups
-        if rule_of_message(said):
+        known = self._places.known(message)
+        # Most of what people say is for nobody here: it waits for no other message, and in no outage.
+        if rule_of_message(said) or (known and not followups.may_be_meant(said, known)):
             return
 
         async def heard() -> Response | None:
-            place = await self._places.of_message(message)
+            place = known or await self._places.of_message(message)
             if not await followups.listens(place, str(message.author.id)):
                 return None
             return await self._heard(message, place, me, overheard=True)

@@ -12,13 +12,12 @@ from cachetools import FIFOCache
 from bots.discord.api.private_api import channel_of, message_from
 from bots.discord.api.rest import Rest
 from bots.discord.inbound.channels import Places
-from bots.discord.inbound.messages import asks, question_of, remark_of
+from bots.discord.inbound.messages import asks, by_bot, question_of, remark_of
 from bots.discord.inbound.ordering import ArrivalOrder
 from bots.discord.inbound.otherbots import Reposts
 from bots.discord.inbound.people import Members
 from core.domain.errors import PlatformError, StoreError
 from core.inbound.dispatcher import Dispatcher
-from core.inbound.listening import rule_of_message
 
 log = logging.getLogger(__name__)
 
@@ -63,11 +62,12 @@ class MessageEdits:
 
         async def step() -> None:
             whole = message or await self._whole(data)
-            if me is None or whole is None or whole.author.bot or whole.webhook_id is not None:
+            if me is None or whole is None or by_bot(whole):
                 return
             place, author = await self._places.of_message(whole), await self._members.author(whole)
             addressed = asks(whole, me)
-            overheard = not addressed and rule_of_message(remark_of(whole, me)) is None
+            # What it looks like now does not matter: it may be a follow-up that waits already.
+            overheard = not addressed and not remark_of(whole, me).to_other
             question = replace(question_of(whole, place, author, me), overheard=overheard)
             await self._dispatcher.edited(question, asks=addressed)
 

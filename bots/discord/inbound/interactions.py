@@ -34,7 +34,7 @@ from bots.discord.inbound.channels import Places
 from bots.discord.inbound.menus import Menus
 from bots.discord.inbound.ordering import ArrivalOrder
 from bots.discord.inbound.people import author_of, rights_in
-from bots.discord.inbound.presses import LOST, Presses
+from bots.discord.inbound.presses import LOST, NO_GUEST, Presses
 from bots.discord.outbound.interaction_responses import defer, show, show_late
 from bots.discord.room.files import Brought, file_of
 from bots.discord.room.reader import Reader
@@ -61,7 +61,6 @@ _COMMANDS = frozenset(
 # What reading a payload raises if its parts are of other types than Discord's documentation says.
 _MALFORMED = (AttributeError, KeyError, TypeError, ValueError)
 _UNREADABLE = "I can't read this command or form: it may come from another version of me. Please use the command again."
-NO_GUEST = "I am no member here, and whoever runs me does not let people bring me along."
 NOT_FOR_GUESTS = "I am no member here: I can answer questions for you alone, and nothing else."
 
 
@@ -85,7 +84,7 @@ class Interactions:
         self._dispatcher, self._places, self._managers = dispatcher, places, managers
         self._user_install = user_install
         self._asking = Asking(dispatcher, self._rest, ordering, reader)
-        self._presses = Presses(dispatcher, self._rest, places, managers)
+        self._presses = Presses(dispatcher, self._rest, places, managers, user_install=user_install)
         self.menus = Menus(self._asking, reader)
         self._seen: FIFOCache[int, None] = FIFOCache(_SEEN)
 

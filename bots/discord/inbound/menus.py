@@ -116,9 +116,5 @@ async def _open(callback: Callback, opened: int, said: Said) -> None:
 
 def _view(interaction: discord.Interaction) -> GuildView:
     """What is known of the place without asking."""
-    guild, me = interaction.guild, interaction.client.user
-    own = str(me.id) if me else ""
-    if guild is None:
-        return GuildView(own)
-    channels = {str(each.id): each.name for each in (*guild.channels, *guild.threads)}
-    return GuildView(own, {str(role.id): role.name for role in guild.roles}, channels)
+    me = interaction.client.user
+    return GuildView.of(str(me.id) if me else "", interaction.guild)

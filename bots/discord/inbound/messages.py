@@ -30,9 +30,14 @@ _UNPINGED = (
 _WITHHELD = "I can't read messages that mention my role. Pick me (@{name}, the bot) from the list instead, or use /ask."
 
 
+def by_bot(message: discord.Message) -> bool:
+    """Whether a bot or a webhook wrote a message."""
+    return message.author.bot or message.webhook_id is not None
+
+
 def asks(message: discord.Message, me: discord.ClientUser) -> bool:
     """Whether a person addresses the bot with this message. What bots say is judged by other rules."""
-    return not message.author.bot and message.webhook_id is None and addresses(message, me)
+    return not by_bot(message) and addresses(message, me)
 
 
 def addresses(message: discord.Message, me: discord.ClientUser) -> bool:
@@ -63,7 +68,7 @@ def remark_of(message: discord.Message, me: discord.ClientUser) -> Remark:
         _text(message)[:MAX_TEXT_CHARACTERS],
         files=bool(attached(message)),
         to_other=to_other or _TO_OTHER.match(message.content) is not None,
-        by_program=message.author.bot or message.webhook_id is not None,
+        by_program=by_bot(message),
         written=message.type in _QUESTIONS,
     )
 

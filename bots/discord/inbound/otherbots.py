@@ -75,11 +75,6 @@ class Reposts:
         return gone
 
 
-def by_bot(message: discord.Message) -> bool:
-    """Whether a bot or a webhook wrote a message."""
-    return message.author.bot or message.webhook_id is not None
-
-
 def ids_of(message: discord.Message) -> tuple[str, ...]:
     """The ids of the bot that wrote a message: its user's or its webhook's, and its application's."""
     found = (message.author.id, message.webhook_id, message.application_id)

@@ -16,7 +16,7 @@ from bots.discord.components.buttons import pressed
 from bots.discord.components.votes import answer_of, asks_why, reason, voted, why
 from bots.discord.inbound.channels import Places, place_of_button
 from bots.discord.inbound.people import author_of, rights_in
-from bots.discord.outbound.interaction_responses import show_below
+from bots.discord.outbound.interaction_responses import share, show_below
 from core.commands.responses import Response
 from core.domain.conversation import Conversation, Place
 from core.domain.errors import PlatformError
@@ -26,14 +26,25 @@ from core.inbound.dispatcher import Dispatcher
 
 log = logging.getLogger(__name__)
 
+NO_GUEST = "I am no member here, and whoever runs me does not let people bring me along."
 LOST = "Discord does not tell me which channel this is. Please mention me instead."
 
 
 class Presses:
     """Handles them for one client."""
 
-    def __init__(self, dispatcher: Dispatcher, rest: Rest, places: Places, managers: Collection[str]) -> None:
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        rest: Rest,
+        places: Places,
+        managers: Collection[str],
+        *,
+        user_install: bool = False,
+    ) -> None:
+        """`user_install`: people may bring the app along."""
         self._dispatcher, self._rest, self._places, self._managers = dispatcher, rest, places, managers
+        self._user_install = user_install
 
     async def handle(self, interaction: discord.Interaction, callback: Callback, data: Any) -> bool:
         """Handle a button under a reply, a thumb, the button that asks for a reason, or a reason. Returns whether it
@@ -108,7 +119,11 @@ class Presses:
             # An acknowledgement that got lost leaves two processes in doubt which was the first.
             event = step_of(TurnId(f"{NAME}/i/{interaction.id}"), Step.COMMAND)
             press = ButtonPress(conversation, message, place, author_of(interaction.user), event)
-            response = await work(press)
+            response = Response(NO_GUEST) if place.visiting and not self._user_install else await work(press)
+            if response and response.public:
+                if not await share(callback, response):
+                    await self._dispatcher.not_shared(press)
+                return
         if response:
             buttons = (asks_why(message, conversation),) if response.asks_why else ()
             await show_below(callback, response, buttons)

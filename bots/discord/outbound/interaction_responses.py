@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bots.discord.api.callbacks import Callback
-from bots.discord.api.http import Answered, TokenExpired
+from bots.discord.api.http import Answered, File, TokenExpired
 from bots.discord.api.rest import Button, Rest
 from bots.discord.components.forms import dialog
 from bots.discord.dialect.markdown import small
@@ -28,6 +28,7 @@ HIDDEN = (
     "Discord shows this to you alone: here, people may not let others see what the apps write that they bring along."
 )
 NOT_SHARED = "I could not share this answer: Discord does not let me write here, or is out of reach."
+PARTLY_SHARED = "I could not share all of this answer: Discord does not let me write more here, or is out of reach."
 _PAUSES = (1.0, 2.0, 4.0)  # before what is shared is sent again
 
 
@@ -50,7 +51,8 @@ async def show(callback: Callback, response: Response, scope: Layer | None = Non
             if not alone:
                 raise
             log.warning("Discord refused a file: %s", error)
-            await callback.show(TOO_LARGE, ephemeral=True)
+            await callback.show(contents[0], ephemeral=not response.public)
+            await callback.follow_up(TOO_LARGE, ephemeral=True)
         await _follow_up(callback, contents[1:], response)
     except Answered:
         log.debug("another process acknowledged a command")
@@ -78,10 +80,7 @@ async def show_late(rest: Rest, callback: Callback, response: Response) -> None:
 
 
 async def show_below(callback: Callback, response: Response, buttons: tuple[Button, ...] = ()) -> None:
-    """Show the response to a button: to the person alone, or what they share to everybody."""
-    if response.public:
-        await _share(callback, response)
-        return
+    """Show the response to a button, to the person alone."""
     try:
         await _follow_up(callback, await contents_of(response), response, buttons)
     except PlatformError as error:
@@ -102,37 +101,56 @@ async def defer(callback: Callback, *, ephemeral: bool = False) -> bool:
     return True
 
 
-async def _share(callback: Callback, response: Response) -> None:
+async def share(callback: Callback, response: Response) -> bool:
+    """Show everybody what a person shares; if Discord refuses, they read so. Returns False if nothing was shown."""
     contents = await contents_of(response)
     if len(contents) > SHARED_MESSAGES:
         contents = (*contents[: SHARED_MESSAGES - 1], small(IN_FILE))
         response = replace(response, files=(ReplyFile(SHARED_FILE, response.text.encode("utf-8", "replace")),))
+    shown, hidden = 0, False
     try:
-        if await _follow_up(callback, contents, response):
+        for content in contents:
+            files = files_of(response) if shown == len(contents) - 1 else ()
+            hidden = await _send(callback, content, public=True, files=files)
+            shown += 1
+        if hidden:
             await callback.follow_up(small(HIDDEN), ephemeral=True)
     except PlatformError as error:
         log.warning("could not show everybody what somebody shares: %s", error)
-        await show_below(callback, Response(NOT_SHARED))
+        if shown < len(contents):
+            await show_below(callback, Response(PARTLY_SHARED if shown else NOT_SHARED))
+    return shown > 0
 
 
 async def _follow_up(
     callback: Callback, contents: Sequence[str], response: Response, buttons: tuple[Button, ...] = ()
-) -> bool:
-    """Send further messages; the last one has the files and the buttons. Returns whether only the person sees them."""
-    hidden = False
+) -> None:
+    """Send further messages; the last one has the files and the buttons. Without a file that Discord refuses, its text
+    is sent all the same."""
     for index, content in enumerate(contents):
         last = index == len(contents) - 1
-        files = files_of(response) if last else ()
-        below = buttons if last else ()
-
-        async def send() -> bool:
-            return await callback.follow_up(content, ephemeral=not response.public, files=files, buttons=below)  # noqa: B023
-
+        files, below = (files_of(response), buttons) if last else ((), ())
         try:
-            hidden = await retried(send, _PAUSES, on=SlowDown)
+            await _send(callback, content, public=response.public, files=files, buttons=below)
         except Rejected as error:
             if not files:
                 raise
             log.warning("Discord refused a file: %s", error)
+            await _send(callback, content, public=response.public, buttons=below)
             await callback.follow_up(TOO_LARGE, ephemeral=True)
-    return hidden
+
+
+async def _send(
+    callback: Callback,
+    content: str,
+    *,
+    public: bool,
+    files: tuple[File, ...] = (),
+    buttons: tuple[Button, ...] = (),
+) -> bool:
+    """Send one message, later if Discord asks for that. Returns whether only the person sees it."""
+
+    async def send() -> bool:
+        return await callback.follow_up(content, ephemeral=not public, files=files, buttons=buttons)
+
+    return await retried(send, _PAUSES, on=SlowDown)

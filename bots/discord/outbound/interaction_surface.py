@@ -2,7 +2,7 @@
 
 A command's token lives for 15 minutes (docs.discord.com, Receiving and Responding to Interactions). After that, or
 if Discord drops it earlier, the surface edits the same messages as ordinary ones. Where that is not possible, it
-posts the text again, so that nothing is lost.
+posts the text again, so that nothing is lost; where the bot is no member, the reply ends there.
 """
 
 import asyncio
@@ -208,7 +208,13 @@ class InteractionSurface:
         return replace(page, actions=tuple(left)) if self._direct else page
 
     async def _aim_elsewhere(self) -> None:
-        """Keep a private answer out of the channel: without its token it continues as a direct message."""
+        """Keep a private answer out of the channel: without its token it continues as a direct message.
+
+        Raises Forbidden where the bot is no member: nobody expects the rest in another place, and Discord takes no
+        direct message to somebody who shares no guild with the bot.
+        """
+        if self._address.place.visiting:
+            raise Forbidden("the bot is no member there, and the token no longer works")
         if self._address.private and not self._direct:
             channel = await self._rest.direct_channel(self._address.author)
             place = Place(NAME, NO_GUILD, channel, direct=True)

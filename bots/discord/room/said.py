@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import discord
+
 from bots.discord.dialect.markdown import from_discord
 from core.domain.surroundings import CHOSEN_CHARACTERS, Role, Said
 from core.text import one_line
@@ -34,6 +36,14 @@ class GuildView:
     content: bool | None = None
     history: bool | None = None
     forum: bool | None = None
+
+    @classmethod
+    def of(cls, own: str, guild: discord.Guild | None, content: bool | None = None) -> "GuildView":
+        """The view of a guild as the gateway sent it."""
+        if guild is None:
+            return cls(own, content=content)
+        channels = {str(each.id): each.name for each in (*guild.channels, *guild.threads)}
+        return cls(own, {str(role.id): role.name for role in guild.roles}, channels, content)
 
 
 def number_of(message: Json) -> int:

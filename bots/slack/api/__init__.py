@@ -1,1 +1,1 @@
-"""Calls to Slack, connections, and lookups of people; nothing here knows the core's logic."""
+"""Calls to Slack, connections, lookups of people, and the tasks of requests; nothing here knows the core's logic."""

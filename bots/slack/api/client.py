@@ -16,11 +16,12 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bots.proxy import proxy_for
 from bots.slack.api.errors import code_in, refusal, translated
 from bots.slack.api.private_api import upload_content
-from core.domain.errors import Forbidden, Rejected, Unreachable
+from core.domain.errors import Forbidden, PlatformError, Rejected, Unreachable
 
 # At DEBUG the SDK logs whole messages; what people write must not appear there, whatever LOG_LEVEL says.
 sdk_log = logging.getLogger("bots.slack.sdk")
 sdk_log.setLevel(logging.WARNING)
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -109,6 +110,16 @@ class Web:
             raise Forbidden("this address for a response does not work any more")
         if answer.status != 200 or code:
             raise refusal(code, answer.status, answer.headers, code or f"HTTP {answer.status}")
+
+    async def open_form(self, trigger: str, view: dict[str, object]) -> bool:
+        """Open a modal, for which the trigger is valid for three seconds; return whether Slack did
+        (docs.slack.dev/reference/methods/views.open)."""
+        try:
+            await self.call(self.client.views_open(trigger_id=trigger, view=view))
+        except PlatformError as error:
+            log.warning("Slack: could not open a form: %s: %s", type(error).__name__, error)
+            return False
+        return True
 
     def is_slack(self, url: str) -> bool:
         """Return whether this is an address of Slack, or of the server that plays it, with the usual port or its."""

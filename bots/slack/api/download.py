@@ -69,12 +69,15 @@ class Downloads:
 
     def _check(self, response: aiohttp.ClientResponse, attachment: Attachment, most: int) -> None:
         """Raise PlatformError if this is not the file. Without the scope, Slack answers with a page where people sign
-        in, or sends us there (slackapi/bolt-js#2585)."""
+        in, or sends us there (slackapi/bolt-js#2585); so it may where the app has it, for another reason."""
         status, kind = response.status, response.content_type
         if status in (404, 410):
             raise Gone("the file was deleted")
         if 300 <= status < 400 or (status == 200 and kind == "text/html" and not _is_page(attachment)):
-            raise self._lacking()
+            if self._capabilities.scopes is None:
+                raise self._lacking()
+            log.warning("Slack: a file can't be read: Slack sends a page, although the app has the scope %s", SCOPE)
+            raise Forbidden("a page in place of the file")
         if status in (401, 403):
             raise Forbidden(f"HTTP {status}")
         if status != 200:

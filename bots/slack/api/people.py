@@ -145,16 +145,16 @@ class People:
             log.warning("Slack did not return in time what somebody may change")
             return None
 
-    async def absent(self, channel: str) -> bool:
-        """Return whether the bot is missing from this conversation, as far as Slack says so in time. Never cached: it
-        may have just been invited."""
+    async def absent(self, channel: str) -> bool | None:
+        """Return whether the bot is missing from this conversation, None if Slack does not say so in time. Never
+        cached: it may have just been invited."""
         try:
             async with asyncio.timeout(self._patience.names):
                 info = await self._of_channels.call(CHANNELS.authors, lambda: self._channel(channel))
         except TimeoutError:
-            return False
+            return None
         except PlatformError as error:
-            return code_of(error) in ("channel_not_found", "not_in_channel")
+            return True if code_of(error) in ("channel_not_found", "not_in_channel") else None
         return info.get("is_member") is False and not (info.get("is_im") or info.get("is_mpim"))
 
     async def _user(self, user: str) -> Mapping[str, Any]:

@@ -21,7 +21,6 @@ from bots.slack.api.client import sdk_log
 from bots.slack.api.connection import SocketConnections
 from bots.slack.api.private_api import background_tasks, set_address
 from bots.slack.api.signature import signed
-from core.settings.environment import WrongConfig
 
 log = logging.getLogger(__name__)
 
@@ -162,7 +161,7 @@ class Sockets:
 
 @asynccontextmanager
 async def http(app: AsyncApp, secret: str, host: str, port: int) -> AsyncIterator[None]:
-    """Serve HTTP: Slack posts to us, signed with `secret`. Raises WrongConfig if the port can't be opened."""
+    """Serve HTTP: Slack posts to us, signed with `secret`. Raises like `http_port`."""
 
     async def serve(request: web.Request) -> web.Response:
         body = await request.read()
@@ -175,16 +174,13 @@ async def http(app: AsyncApp, secret: str, host: str, port: int) -> AsyncIterato
             log.warning("Slack: a request has a form that can't be read (%s)", type(error).__name__)
             return web.Response(status=400, text="This request can't be read.")
 
-    def unusable(error: OSError) -> WrongConfig:
-        return WrongConfig((f"SLACK_PORT {port} can't be opened on {host}: {error.strerror}.",))
-
     async with http_port(
         [web.post(PATH, serve)],
+        "SLACK_PORT",
         host,
         port,
         body_bytes=_MAX_BODY_BYTES,
         closing_seconds=_CLOSE_TIMEOUT_SECONDS,
-        unusable=unusable,
     ):
         log.info("Slack: listening on http://%s:%d%s", host, port, PATH)
         yield

@@ -8,98 +8,66 @@ from functools import partial
 
 from slack_bolt.context.ack.async_ack import AsyncAck
 
-from bots.slack.api.client import Web
-from bots.slack.api.people import People
-from bots.slack.api.workspace import Capabilities, Identity, Patience
 from bots.slack.components import forms
 from bots.slack.inbound import payloads
-from bots.slack.inbound.buttons import UNKNOWN
-from bots.slack.inbound.menus import ask, ask_privately
+from bots.slack.inbound.collaborators import Collaborators
 from bots.slack.inbound.payloads import Json
-from bots.slack.inbound.tasks import TaskSupervisor
-from bots.slack.inbound.text import IncomingText
+from bots.slack.inbound.presses import UNKNOWN
 from bots.slack.outbound import responses
 from bots.slack.outbound.ephemeral_surface import ResponseAddress
-from bots.slack.outbound.private_file import FileSharer
 from bots.slack.outbound.surface import SlackSurface
 from core.access.admission import EMPTY
 from core.commands.asking import AskedByCommand, asked
 from core.commands.registry import Invocation, parse
 from core.commands.responses import Form, Response, RightsOf
-from core.domain.conversation import Address, Author, Place
-from core.domain.errors import NebulaBotError, PlatformError, UserError
+from core.domain.conversation import Address, Place
+from core.domain.errors import NebulaBotError, UserError
 from core.domain.options import Placement
 from core.domain.question import Question
 from core.domain.turn_id import TurnId
-from core.inbound.dispatcher import Dispatcher
-from core.inbound.menus import catch_up, privately
+from core.inbound.menus import ALONE, catch_up, privately
 
 log = logging.getLogger(__name__)
 
 INVITE = "I'm not in this conversation, so I can't answer here. Add me to the channel with `/invite` and ask again."
-ALONE = "Nobody else writes here, so there is nothing to catch up on."
 OLD_FORM = "Sorry, this form no longer works. Close it, and open it again."
 
 
 class Commands:
-    """Bolt listeners. Each acknowledges at once and leaves the rest to a task."""
+    """Bolt listeners. Each acknowledges at once and leaves the rest to a task; while the process shuts down, none."""
 
-    def __init__(
-        self,
-        dispatcher: Dispatcher,
-        me: Identity,
-        web: Web,
-        capabilities: Capabilities,
-        people: People,
-        incoming_text: IncomingText,
-        tasks: TaskSupervisor,
-        surface: Callable[[Address], SlackSurface],
-        share_file: FileSharer,
-        patience: Patience,
-        form_key: bytes,
-    ) -> None:
-        """`form_key`: proves that a form, or the button that opens one, is ours."""
-        self._dispatcher = dispatcher
-        self._me = me
-        self._web = web
-        self._capabilities = capabilities
-        self._people = people
-        self._incoming_text = incoming_text
-        self._tasks = tasks
-        self._surface = surface
-        self._share_file = share_file
-        self._patience = patience
-        self._form_key = form_key
+    def __init__(self, collaborators: Collaborators, surface: Callable[[Address], SlackSurface]) -> None:
+        self._with, self._surface = collaborators, surface
 
     async def slash(self, ack: AsyncAck, body: Json) -> None:
         """Handle a slash command, whatever its name in the app."""
-        await ack()
-        self._tasks.start(self._run_command(body))
+        await self._with.acknowledged(ack, body, self._run_command)
 
     async def asked_for_form(self, ack: AsyncAck, body: Json) -> None:
         """Handle a press of the button that opens a form."""
-        await ack()
-        self._tasks.start(self._reopen_form(body))
+        await self._with.acknowledged(ack, body, self._reopen_form)
 
     async def submitted(self, ack: AsyncAck, body: Json) -> None:
         """Handle a submitted form: the modal shows what is wrong with it, if that is known in time."""
+        if self._with.tasks.refuses(ack):
+            return
         try:
             submission = payloads.submission(body)
-            context = forms.FormContext.read(submission.metadata, self._me.team, self._form_key)
+            context = forms.FormContext.read(submission.metadata, self._with.me.team, self._with.form_key)
         except ValueError as error:
             log.info("Slack: a form can't be read: %s", error)
             await ack(response_action="errors", errors=forms.errors(OLD_FORM))
             return
-        invocation = context.invocation(await self._author(submission.person), forms.entered(submission.view))
-        outcome = self._tasks.start(self._dispatcher.commanded(invocation, self._rights(invocation)))
-        done, _ = await asyncio.wait({outcome}, timeout=self._patience.form)
+        invocation = context.invocation(await self._with.author(submission.person), forms.entered(submission.view))
+        outcome = self._with.tasks.start(self._with.dispatcher.commanded(invocation, self._rights(invocation)))
+        done, _ = await asyncio.wait({outcome}, timeout=self._with.patience.form)
         if done:
             response = outcome.result() or Response(NebulaBotError.notice)
             if not response.public:  # changes are announced publicly; a private response is a refusal
                 await ack(response_action="errors", errors=forms.errors(response.text))
                 return
         await ack()
-        self._tasks.start(self._show_outcome(outcome, context))
+        self._with.tasks.start(self._show_outcome(outcome, context))
 
     @staticmethod
     async def ignored(ack: AsyncAck) -> None:
@@ -108,97 +76,81 @@ class Commands:
 
     async def _run_command(self, body: Json) -> None:
         try:
-            command = payloads.slash_command(body, self._me)
+            command = payloads.slash_command(body, self._with.me)
         except ValueError as error:
             log.warning("Slack: a command has a form that can't be read: %s", error)
             return
         place, url = command.place, command.response_url
-        author = await self._author(command.person)
-        text = await self._incoming_text.read(command.text)
+        author = await self._with.author(command.person)
+        text = await self._with.incoming_text.read(command.text)
         try:
             invocation = parse(text.strip() or "help", place, author)
             wanted = asked(invocation)
         except UserError as error:
-            await self._reply(url, Response(error.notice))
+            await self._with.tell(url, Response(error.notice))
             return
         if wanted or invocation.command.name == "catchup":
             refusal = await self._ask(invocation, wanted, command.trigger, url)
             if refusal:
-                await self._reply(url, Response(refusal))
+                await self._with.tell(url, Response(refusal))
             return
-        response = await self._dispatcher.commanded(invocation, self._rights(invocation))
+        response = await self._with.dispatcher.commanded(invocation, self._rights(invocation))
         if response is None:
             return
         context = forms.FormContext.of(invocation, response.form, response_url=url)
         if response.form and await self._open_modal(command.trigger, response.form, context):
             return
-        await self._reply(url, await self._share_file(response, place, author.id))
+        await self._with.tell(url, await self._with.share_file(response, place, author.id))
 
     async def _ask(self, invocation: Invocation, wanted: AskedByCommand | None, trigger: str, url: str) -> str:
         """Ask a question, or for what the person missed; return the sentence that says why that is impossible, "" if it
         was accepted."""
         place = invocation.place
-        turn = TurnId(f"slack/{self._me.team}/{place.channel}/command/{trigger}")
+        turn = TurnId(f"slack/{self._with.me.team}/{place.channel}/command/{trigger}")
         question = Question(turn, place, invocation.author, "")
         address = ResponseAddress(url)
         if wanted is None:
-            if place.direct and not await self._people.absent(place.channel):
+            if place.direct and await self._with.people.absent(place.channel) is False:
                 return ALONE
-            return await ask_privately(self._dispatcher, self._people, catch_up(question), address)
+            return await self._with.ask_privately(catch_up(question), address)
         prompt, private = privately(wanted.text)
         if not prompt:
             return EMPTY
         question = replace(wanted.of(question), text=prompt)
         if private:
-            return await ask_privately(self._dispatcher, self._people, question, address)
-        if await self._people.absent(place.channel):
+            return await self._with.ask_privately(question, address)
+        if await self._with.people.absent(place.channel):
             return INVITE
-        return await ask(self._dispatcher, question)
+        return await self._with.ask(question)
 
     async def _reopen_form(self, body: Json) -> None:
         thread = ""
         try:
-            click = payloads.click(body, self._me)
+            click = payloads.click(body, self._with.me)
             thread = click.thread
-            context = forms.FormContext.read(click.action.get("value"), self._me.team, self._form_key)
+            context = forms.FormContext.read(click.action.get("value"), self._with.me.team, self._with.form_key)
         except ValueError as error:
             log.info("Slack: a press can't be read: %s", error)
-            await self._reply(payloads.string(body.get("response_url")), Response(UNKNOWN), thread)
+            await self._with.tell(payloads.string(body.get("response_url")), Response(UNKNOWN), thread)
             return
-        invocation = context.invocation(await self._author(click.person))
-        response = await self._dispatcher.commanded(invocation, self._rights(invocation))
+        invocation = context.invocation(await self._with.author(click.person))
+        response = await self._with.dispatcher.commanded(invocation, self._rights(invocation))
         if response is None:
             return
         if not response.form or not await self._open_modal(click.trigger, response.form, context):
-            await self._reply(click.response_url, response, thread)
+            await self._with.tell(click.response_url, response, thread)
 
     async def _open_modal(self, trigger: str, form: Form, context: forms.FormContext) -> bool:
-        """Open a modal; its trigger is valid for three seconds (docs.slack.dev/reference/methods/views.open)."""
-        view = forms.modal(form, context, self._form_key)
-        try:
-            await self._web.call(self._web.client.views_open(trigger_id=trigger, view=view))
-        except PlatformError as error:
-            log.warning("Slack: could not open a form: %s: %s", type(error).__name__, error)
-            return False
-        return True
+        return await self._with.web.open_form(trigger, forms.modal(form, context, self._with.form_key))
 
     async def _show_outcome(self, outcome: "asyncio.Task[Response | None]", context: forms.FormContext) -> None:
         """Show the outcome of a form once it is known."""
         response = await outcome or Response(NebulaBotError.notice)
-        if context.response_url and await responses.by_url(
-            self._web, self._capabilities, context.response_url, response
-        ):
+        if context.response_url and await self._with.tell(context.response_url, response):
             return
         place = context.place
         there = Place("slack", place.workspace, place.channel, context.thread or place.thread, place.direct)
         await responses.by_message(self._surface(Address(there, Placement.CHANNEL)), response)
 
-    async def _reply(self, url: str, response: Response, thread: str = "") -> None:
-        await responses.by_url(self._web, self._capabilities, url, response, thread)
-
-    async def _author(self, person: payloads.Person) -> Author:
-        """Return the person behind a payload, with the name that others see."""
-        return await self._people.author(person.id, person.name, person.teams)
-
     def _rights(self, invocation: Invocation) -> RightsOf:
-        return partial(self._people.rights, invocation.author.id, invocation.place)
+        return partial(self._with.people.rights, invocation.author.id, invocation.place)

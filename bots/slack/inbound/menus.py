@@ -1,32 +1,24 @@
-"""Handles the menus of a message, "Ask Nebula" and "Summarise thread", and private questions: only the person who asks
-sees the answers, and they work where the bot is no member."""
+"""Handles the menus of a message, "Ask Nebula" and "Summarise thread": only the person who asks sees the answers, and
+they work where the bot is no member."""
 
 import asyncio
 import logging
 import time
-from dataclasses import replace
 
 from slack_bolt.context.ack.async_ack import AsyncAck
 
-from bots.slack.api.client import Web
-from bots.slack.api.people import People
-from bots.slack.api.workspace import Capabilities, Identity, Patience
-from bots.slack.components import chosen, forms
-from bots.slack.components.chosen import ChosenMessage
+from bots.slack.components import forms, menus
+from bots.slack.components.menus import ChosenMessage
 from bots.slack.inbound import payloads
+from bots.slack.inbound.collaborators import Collaborators
 from bots.slack.inbound.payloads import Json, MenuChoice
 from bots.slack.inbound.surroundings import said
-from bots.slack.inbound.tasks import TaskSupervisor
-from bots.slack.inbound.text import IncomingText
-from bots.slack.outbound import responses
 from bots.slack.outbound.ephemeral_surface import ResponseAddress
 from core.commands.responses import Response
-from core.domain.conversation import Author
-from core.domain.errors import PlatformError, StoreError
+from core.domain.errors import NebulaBotError
 from core.domain.question import Question
 from core.domain.surroundings import CHOSEN_CHARACTERS, Role, Said
 from core.domain.turn_id import TurnId
-from core.inbound.dispatcher import Dispatcher
 from core.inbound.menus import summary
 
 log = logging.getLogger(__name__)
@@ -37,71 +29,40 @@ OLD_FORM = "Sorry, this form no longer works. Close it, and choose it from the m
 NO_QUESTION = "Write a question, such as: What does this mean?"
 
 
-async def ask(dispatcher: Dispatcher, question: Question) -> str:
-    """Ask a question; return the sentence that says why that is impossible, "" if it was accepted."""
-    try:
-        await dispatcher.ask(question)
-    except StoreError as error:
-        log.error("Slack: could not store a question: %s", error)
-        return error.notice
-    return ""
-
-
-async def ask_privately(
-    dispatcher: Dispatcher, people: People, question: Question, address: ResponseAddress, since: float = 0.0
-) -> str:
-    """Do so for an answer that only the person who asks sees; in direct messages with the bot that is any answer.
-    `since`: when the address was given to us (epoch seconds), 0 for now."""
-    place = question.place
-    if place.direct and not await people.absent(place.channel):
-        return await ask(dispatcher, question)
-    # A direct message of two other people is a place like any other.
-    place = replace(place, direct=False)
-    return await ask(dispatcher, replace(question, place=place, private=True, interaction=address.token(since)))
-
-
 def _address(url: str, thread: str, message: Said) -> ResponseAddress:
     """Return where the answer goes. Slack does not say whether an app's own message counts as what the address of its
     menu replaces, and everybody sees that one."""
     return ResponseAddress(url, thread, replaces=message.role is not Role.US)
 
 
-class SlackMenus:
-    """Bolt listeners. Each acknowledges at once and leaves the rest to a task."""
+def _refusal(outcome: "asyncio.Task[str | None]") -> str:
+    """Return what a finished attempt to ask says, "" if the question was accepted; a task that failed says nothing."""
+    sentence = outcome.result()
+    return NebulaBotError.notice if sentence is None else sentence
 
-    def __init__(
-        self,
-        dispatcher: Dispatcher,
-        me: Identity,
-        web: Web,
-        capabilities: Capabilities,
-        people: People,
-        incoming_text: IncomingText,
-        tasks: TaskSupervisor,
-        patience: Patience,
-        form_key: bytes,
-    ) -> None:
-        """`form_key`: as in Commands."""
-        self._dispatcher, self._me, self._web, self._capabilities = dispatcher, me, web, capabilities
-        self._people, self._incoming_text, self._tasks = people, incoming_text, tasks
-        self._patience, self._form_key = patience, form_key
+
+class SlackMenus:
+    """Bolt listeners. Each acknowledges at once and leaves the rest to a task; while the process shuts down, none."""
+
+    def __init__(self, collaborators: Collaborators) -> None:
+        self._with = collaborators
 
     async def ask(self, ack: AsyncAck, body: Json) -> None:
         """Handle "Ask Nebula": open the form."""
-        await ack()
-        self._tasks.start(self._open(body))
+        await self._with.acknowledged(ack, body, self._open)
 
     async def summarise(self, ack: AsyncAck, body: Json) -> None:
         """Handle "Summarise thread": ask at once."""
-        await ack()
-        self._tasks.start(self._summarise(body))
+        await self._with.acknowledged(ack, body, self._summarise)
 
     async def submitted(self, ack: AsyncAck, body: Json) -> None:
         """Handle the form: it shows what is wrong, or closes once the question is stored."""
+        if self._with.tasks.refuses(ack):
+            return
         try:
             sent = payloads.submission(body)
-            message = ChosenMessage.read(sent.metadata, self._me.team, sent.person.id, self._form_key)
-            place = payloads.place(message.channel, self._me, message.thread)
+            message = ChosenMessage.read(sent.metadata, self._with.me.team, sent.person.id, self._with.form_key)
+            place = payloads.place(message.channel, self._with.me, message.thread)
             name = payloads.identifier(sent.id)
         except ValueError as error:
             log.info("Slack: a form can't be read: %s", error)
@@ -114,66 +75,58 @@ class SlackMenus:
         address = _address(message.url, message.thread, message.said)
 
         async def accept() -> str:
-            author = await self._author(sent.person)
-            turn = TurnId(f"slack/{self._me.team}/{place.channel}/form/{name}")
+            author = await self._with.author(sent.person)
+            turn = TurnId(f"slack/{self._with.me.team}/{place.channel}/form/{name}")
             question = Question(turn, place, author, text, at=time.time(), about=(message.said,))
-            return await ask_privately(self._dispatcher, self._people, question, address, since=message.opened)
+            return await self._with.ask_privately(question, address, since=message.opened)
 
-        outcome = self._tasks.start(accept())
-        done, _ = await asyncio.wait({outcome}, timeout=self._patience.form)
-        if done and (refusal := outcome.result()):
+        outcome = self._with.tasks.start(accept())
+        done, _ = await asyncio.wait({outcome}, timeout=self._with.patience.form)
+        if done and (refusal := _refusal(outcome)):
             await ack(response_action="errors", errors=forms.errors(refusal))
             return
         await ack()
-        if refusal := await outcome:
+        await asyncio.wait({outcome})
+        if refusal := _refusal(outcome):
             await self._tell(message.url, refusal, message.thread)
 
     async def _open(self, body: Json) -> None:
-        """Open the form; its trigger is valid for three seconds (docs.slack.dev/reference/methods/views.open)."""
         found = await self._chosen(body)
         if found is None:
             return
         choice, message = found
-        thread = choice.thread if choice.thread != choice.ts else ""
-        form = ChosenMessage(choice.place.channel, thread, choice.response_url, round(time.time()), message)
-        view = chosen.modal(form, self._me.team, choice.person.id, self._form_key)
-        try:
-            await self._web.call(self._web.client.views_open(trigger_id=choice.trigger, view=view))
-        except PlatformError as error:
-            log.warning("Slack: could not open a form: %s: %s", type(error).__name__, error)
-            await self._tell(choice.response_url, NO_FORM, thread)
+        form = ChosenMessage(choice.place.channel, choice.shown_in, choice.response_url, round(time.time()), message)
+        view = menus.modal(form, self._with.me.team, choice.person.id, self._with.form_key)
+        if not await self._with.web.open_form(choice.trigger, view):
+            await self._tell(choice.response_url, NO_FORM, choice.shown_in)
 
     async def _summarise(self, body: Json) -> None:
         found = await self._chosen(body)
         if found is None:
             return
         choice, message = found
-        # Slack shows such a message in a thread only if the thread exists, and its first message is chosen in the
-        # channel (docs.slack.dev/reference/methods/chat.postEphemeral).
-        thread = choice.thread if choice.thread != choice.ts else ""
-        place = payloads.place(choice.place.channel, self._me, choice.thread or choice.ts)
-        turn = TurnId(f"slack/{self._me.team}/{place.channel}/menu/{choice.person.id}/{choice.at}")
-        author = await self._author(choice.person)
+        place = payloads.place(choice.place.channel, self._with.me, choice.thread or choice.ts)
+        turn = TurnId(f"slack/{self._with.me.team}/{place.channel}/menu/{choice.person.id}/{choice.at}")
+        author = await self._with.author(choice.person)
         question = summary(Question(turn, place, author, "", at=time.time(), about=(message,)))
-        address = _address(choice.response_url, thread, message)
-        if refusal := await ask_privately(self._dispatcher, self._people, question, address):
-            await self._tell(choice.response_url, refusal, thread)
+        address = _address(choice.response_url, choice.shown_in, message)
+        if refusal := await self._with.ask_privately(question, address):
+            await self._tell(choice.response_url, refusal, choice.shown_in)
 
     async def _chosen(self, body: Json) -> tuple[MenuChoice, Said] | None:
         """Read a choice and the message in words; None if there is nothing to read, which the person is told."""
         try:
-            choice = payloads.menu_choice(body, self._me)
+            choice = payloads.menu_choice(body, self._with.me)
         except ValueError as error:
             log.warning("Slack: a choice from a menu has a form that can't be read: %s", error)
             return None
-        (message,) = await said([{**choice.message, "ts": choice.ts}], CHOSEN_CHARACTERS, self._incoming_text, self._me)
+        (message,) = await said(
+            [{**choice.message, "ts": choice.ts}], CHOSEN_CHARACTERS, self._with.incoming_text, self._with.me
+        )
         if message.text.strip():
-            return choice, chosen.shortened(message, CHOSEN_CHARACTERS)
-        await self._tell(choice.response_url, NOTHING_CHOSEN, choice.thread if choice.thread != choice.ts else "")
+            return choice, menus.shortened(message, CHOSEN_CHARACTERS)
+        await self._tell(choice.response_url, NOTHING_CHOSEN, choice.shown_in)
         return None
 
     async def _tell(self, url: str, sentence: str, thread: str) -> None:
-        await responses.by_url(self._web, self._capabilities, url, Response(sentence), thread)
-
-    async def _author(self, person: payloads.Person) -> Author:
-        return await self._people.author(person.id, person.name, person.teams)
+        await self._with.tell(url, Response(sentence), thread)

@@ -14,13 +14,13 @@ from slack_bolt.response import BoltResponse
 
 from bots.slack.api.client import OwnDeletions
 from bots.slack.api.people import People
+from bots.slack.api.tasks import TaskSupervisor
 from bots.slack.api.workspace import Identity
 from bots.slack.components import forms
 from bots.slack.components.blocks import Json, button
 from bots.slack.inbound.events import Deleted, Edited, RawQuestion, read, unaddressed
 from bots.slack.inbound.outage import Outage
 from bots.slack.inbound.payloads import place, string
-from bots.slack.inbound.tasks import TaskSupervisor
 from bots.slack.inbound.text import IncomingText
 from bots.slack.outbound import responses
 from bots.slack.outbound.private_file import FileSharer
@@ -63,7 +63,7 @@ class Listeners:
         joined: Callable[[dict[str, Any]], Coroutine[Any, Any, None]],
         sign: Callable[[str, str], Awaitable[None]],
     ) -> None:
-        """`withheld`: called with the seconds for which Slack kept events from us. `form_key`: as in Commands.
+        """`withheld`: called with the seconds for which Slack kept events from us. `form_key`: as in Collaborators.
         `opened`, `joined`: called with the event if somebody opened the app's pane, and if we joined a channel. `sign`:
         marks a message in a channel as one that is not answered."""
         self._dispatcher = dispatcher
@@ -194,8 +194,9 @@ class Listeners:
             await self._heard(raw, await self.question(raw))
 
     async def _overheard_edit(self, raw: RawQuestion) -> None:
-        """An edit of a message that may have been a question without a mention."""
-        if await self._dispatcher.followups.listens(raw.place, raw.user):
+        """An edit of what may have been a question without a mention, perhaps where the bot no longer listens."""
+        listens = await self._dispatcher.followups.listens(raw.place, raw.user)
+        if listens or await self._dispatcher.knows(raw.place, raw.message):
             await self._dispatcher.edited(await self.question(raw), asks=False)
 
     async def _heard(self, raw: RawQuestion, question: Question) -> None:

@@ -12,7 +12,7 @@ Json = Mapping[str, Any]
 
 _ID = re.compile("[A-Za-z0-9]{1,40}")
 # A message's timestamp, which is its id within the channel.
-_TS = re.compile("[0-9]{1,12}[.][0-9]{1,9}")
+TS = re.compile("[0-9]{1,12}[.][0-9]{1,9}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +63,12 @@ class MenuChoice:
     at: str
     trigger: str
     response_url: str
+
+    @property
+    def shown_in(self) -> str:
+        """The thread where the person reads what only they see: Slack shows it in a thread only if that exists, and its
+        first message is chosen in the channel (docs.slack.dev/reference/methods/chat.postEphemeral)."""
+        return self.thread if self.thread != self.ts else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +157,7 @@ def identifier(value: Any) -> str:
 
 def timestamp(value: Any) -> str:
     """Return a message's timestamp."""
-    if not (isinstance(value, str) and _TS.fullmatch(value)):
+    if not (isinstance(value, str) and TS.fullmatch(value)):
         raise ValueError("no timestamp")
     return value
 

@@ -14,7 +14,7 @@ from bots.slack.api.lookups import CallBudget
 from bots.slack.api.people import People, shown_name
 from bots.slack.api.workspace import PATIENCE, Capabilities, Identity, Patience
 from bots.slack.inbound.events import attachments, content, is_said, mentions
-from bots.slack.inbound.payloads import Json, nested, string
+from bots.slack.inbound.payloads import TS, Json, nested, string
 from bots.slack.inbound.text import IncomingText
 from bots.slack.outbound.surface import answered_question
 from core.domain.conversation import Place
@@ -36,7 +36,6 @@ _LINK = re.compile(
     r"https://[a-z0-9-]+(?:\.enterprise)?\.slack(?:-gov)?\.com/archives/([CDG][A-Z0-9]{1,40})/p(\d{10})(\d{6})"
     r"(?:\?([\w.=&;-]{1,200}))?"
 )
-_TS = re.compile(r"\d{1,12}\.\d{1,9}")
 _HISTORY = ("channels:history", "groups:history", "mpim:history")
 
 
@@ -148,7 +147,7 @@ class SlackSurroundings:
                 messages = [each for each in messages if _ts(each) > float(oldest)]
             return _Page(tuple(messages), read.more)
 
-        pages.append(first := await page(reach.after if _TS.fullmatch(reach.after) else ""))
+        pages.append(first := await page(reach.after if TS.fullmatch(reach.after) else ""))
         replies = first.messages[0].get("reply_count") if first.messages else None
         if not isinstance(replies, int) or replies < (MAX_CALLS - 1) * LARGE_PAGE:
             while pages[-1].more and pages[-1].messages and len(pages) < MAX_CALLS:
@@ -176,7 +175,7 @@ class SlackSurroundings:
         pages: list[_Page] = []
 
         async def read() -> None:
-            after = reach.after if not place.thread and _TS.fullmatch(reach.after) else None
+            after = reach.after if not place.thread and TS.fullmatch(reach.after) else None
             pages.append(
                 await self._page(
                     self._history,
@@ -239,7 +238,7 @@ class SlackSurroundings:
                 self._replies,
                 self._client.conversations_replies,
                 channel=channel,
-                ts=root if _TS.fullmatch(root) else ts,
+                ts=root if TS.fullmatch(root) else ts,
                 oldest=ts,
                 latest=ts,
                 inclusive=True,
@@ -273,7 +272,7 @@ class SlackSurroundings:
         messages = {
             each["ts"]: each
             for each in (listed if isinstance(listed, list) else ())
-            if isinstance(each, dict) and _TS.fullmatch(string(each.get("ts")))
+            if isinstance(each, dict) and TS.fullmatch(string(each.get("ts")))
         }
         return _Page(tuple(messages.values()), bool(answer.get("has_more")))
 
@@ -345,7 +344,7 @@ def _given_name(message: Json) -> str:
 def _latest(messages: Iterable[Json]) -> float:
     """When the newest reply of the thread was written, as far as its messages say."""
     times = [string(each.get("latest_reply")) or each["ts"] for each in messages]
-    return max((float(each) for each in times if _TS.fullmatch(each)), default=0.0) + 1e-6
+    return max((float(each) for each in times if TS.fullmatch(each)), default=0.0) + 1e-6
 
 
 def _ts(message: Json) -> float:

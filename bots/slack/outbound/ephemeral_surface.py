@@ -35,8 +35,8 @@ from core.domain.rates import RateLimit
 log = logging.getLogger(__name__)
 
 THINKING = "I'm thinking about it. The answer comes here, and only you can see it."
-# Messages beside the answer: that the model thinks, and where the rest of the answer is.
-_BESIDE = 2
+# Messages beside the answer: that the question waits, that the model thinks, and where the rest of the answer is.
+_BESIDE = 3
 _KEEP = "keep"
 _STAGES = {Status.QUEUED: 1, Status.THINKING: 2}
 

@@ -98,12 +98,23 @@ async def send(
         body |= {"unfurl_links": False, "unfurl_media": False}
         await web.respond(url, {**body, "text": blocks.fallback(page)})
 
+    able = capabilities.markdown
+    markdown = bool(page.text.strip()) and able.works()
     try:
-        await attempt(capabilities.markdown.works())
+        await attempt(markdown)
     except TooLong:
         raise
     except Rejected:
+        if not markdown:
+            raise
+        log.info("Slack refuses a response; showing it in mrkdwn")
         await attempt(False)
+        # Only now the refusal says something about this Slack. It does not say why, as it does for other messages.
+        if able.failed(url):
+            log.warning("this Slack does not support markdown blocks; showing responses without them for a while")
+    else:
+        if markdown:
+            able.worked()
 
 
 async def _show(

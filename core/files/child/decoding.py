@@ -22,8 +22,24 @@ _MOST_CONTROLS = 0.01
 _CONTROLS = bytes(each for each in range(32) if each not in b"\t\n\r\x0c\x1b")
 
 
+def prepare(content: bytes) -> None:
+    """Import what `decoded` needs for these bytes, of which this asks Python alone whether they are UTF-8.
+
+    A guess is rarely needed, and takes longer to import than most texts to read.
+    """
+    for _, encoding in _MARKS:
+        codecs.lookup(encoding)
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        import charset_normalizer  # noqa: F401
+
+        for encoding in ("ascii", *_OLD):
+            codecs.lookup(encoding)
+
+
 def decoded(content: bytes) -> str | None:
-    """The text without its mark; None if this is none."""
+    """The text without its mark; None if this is none. What it imports must be there: see `prepare`."""
     for mark, encoding in _MARKS:
         if content.startswith(mark):
             return content[len(mark) :].decode(encoding, "replace")
@@ -53,7 +69,6 @@ def _wide(begin: bytes) -> str:
 
 
 def _guessed(content: bytes) -> str | None:
-    # it is rarely needed, and takes longer to import than most texts to read
     from charset_normalizer import from_bytes
 
     telling = (line for line in content.splitlines(keepends=True) if not line.isascii())

@@ -5,7 +5,7 @@ import sys
 from binascii import b2a_base64
 from collections.abc import Callable
 
-from core.files.child.decoding import decoded
+from core.files.child.decoding import decoded, prepare
 from core.files.child.isolation import Budget, bound, seal
 from core.files.child.lines import LONGEST_TEXT
 from core.files.child.trouble import UnreadableFile
@@ -56,18 +56,22 @@ def _reader(kind: FileKind, content: bytes, budget: Budget) -> Callable[[], _Fou
         from core.files.child import pdf
 
         return lambda: (kind, *pdf.read(content, budget))
-    text = decoded(content)
-    if text is None:
-        raise UnreadableFile(Trouble.BINARY)
+    prepare(content)
     if kind is FileKind.HTML:
         from core.files.child import html_page
 
-        return lambda: (kind, *html_page.read(text, budget))
+        return lambda: (kind, *html_page.read(_text(content), budget))
     if kind in (FileKind.CSV, FileKind.TSV):
         from core.files.child import csv_table
 
-        return lambda: (kind, *csv_table.read(text, budget))
-    return lambda: (kind, [cut(Part("", text), LONGEST_TEXT)], "")
+        return lambda: (kind, *csv_table.read(_text(content), budget))
+    return lambda: (kind, [cut(Part("", _text(content)), LONGEST_TEXT)], "")
+
+
+def _text(content: bytes) -> str:
+    if (text := decoded(content)) is None:
+        raise UnreadableFile(Trouble.BINARY)
+    return text
 
 
 def _harmless(part: Part) -> Part:

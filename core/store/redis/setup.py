@@ -7,7 +7,7 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from core.domain.errors import StoreError
+from core.domain.errors import StoreError, UnusableStore
 from core.store.redis.client import guarded
 
 # A hash without a TTL: the data that it describes may live as long as people use it.
@@ -30,7 +30,7 @@ class Setup:
 async def agree(redis: "Redis", ours: Setup) -> None:
     """Note this process's setup if it is the first, or compare it with that of the others.
 
-    Raises StoreError, which says what to do: with other partitions a process would not find what others stored, and
+    Raises UnusableStore, which says what to do: with other partitions a process would not find what others stored, and
     answer questions twice; and one that can't read what others write leaves their questions unanswered.
     """
     texts = _texts(ours)
@@ -42,25 +42,25 @@ async def agree(redis: "Redis", ours: Setup) -> None:
 
 async def compare(redis: "Redis", ours: Setup) -> str:
     """Compare this process's setup with what is noted, if anything is; returns how texts are noted to be stored. Raises
-    StoreError like `agree`."""
+    UnusableStore like `agree`."""
     texts = _texts(ours)
     async with guarded():
         stored: dict[Any, Any] = await redis.hgetall(SETUP)
     known = {_PARTITIONS: str(ours.partitions), _TEXTS: texts}
     known |= {name.decode(): value.decode() for name, value in stored.items()}
     if known[_PARTITIONS] != str(ours.partitions):
-        raise StoreError(
+        raise UnusableStore(
             f"The conversations in this Redis are in {known[_PARTITIONS]} partitions, but REDIS_PARTITIONS is "
             f"{ours.partitions}: set it to {known[_PARTITIONS]}, in every process. (To begin anew with another number, "
             f"stop all processes and delete the key {SETUP}; the conversations are then lost.)"
         )
     if known[_TEXTS] == _ENCRYPTED and not ours.reads_encrypted:
-        raise StoreError(
+        raise UnusableStore(
             "The texts in this Redis are encrypted, but this process has no keys: give every process the same "
             "ENCRYPTION_KEYS. (To stop encrypting, put the word plain in front of the keys, for HISTORY_DAYS.)"
         )
     if known[_TEXTS] == _PLAIN and not ours.reads_plain:
-        raise StoreError(
+        raise UnusableStore(
             "The texts in this Redis are not encrypted, but this process accepts only encrypted ones: give every "
             "process the same ENCRYPTION_KEYS. (To begin to encrypt, add the word plain behind the keys, for "
             "HISTORY_DAYS.)"

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 from redis.asyncio.connection import SSLConnection, parse_url
 
-from core.domain.errors import StoreError
+from core.domain.errors import UnusableStore
 
 SENTINEL_PORT, SERVER_PORT = 26379, 6379
 
@@ -67,12 +67,12 @@ class RedisAddress:
 
 
 def parse(url: str) -> RedisAddress:
-    """Parse an address. Raises StoreError, which shows how an address must look and quotes no part of this one."""
+    """Parse an address. Raises UnusableStore, which shows how an address must look and quotes no part of this one."""
     scheme, _, rest = url.partition("://")
     kind = SCHEMES.get(scheme.lower())
     if kind is None or "://" not in url:
         *most, last = (f"{each}://" for each in SCHEMES)
-        raise StoreError(f"REDIS_URL must begin with {', '.join(most)} or {last}.")
+        raise UnusableStore(f"REDIS_URL must begin with {', '.join(most)} or {last}.")
     example = {
         RedisKind.SERVER: SERVER_EXAMPLE,
         RedisKind.SENTINEL: SENTINEL_EXAMPLE,
@@ -82,7 +82,7 @@ def parse(url: str) -> RedisAddress:
         return _server(url) if kind is RedisKind.SERVER else _several(kind, scheme.lower().partition("+")[0], rest)
     except ValueError:
         # Without the cause, which may quote part of the password.
-        raise StoreError(example) from None
+        raise UnusableStore(example) from None
 
 
 def _server(url: str) -> RedisAddress:

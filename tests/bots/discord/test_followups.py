@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 
 from bots.sandbox.discord.sessions import Intent
 from bots.sandbox.discord.values import DiscordChannel
+from bots.sandbox.nebula.faults import NebulaFault
 from bots.sandbox.nebula.server import NebulaServer
 from tests.bots.discord.harness import GENERAL, DiscordRoom, config_for, discord_server, room, running
 from tests.bots.discord.test_backfill import present
@@ -190,3 +191,21 @@ async def test_two_processes_a_restart_and_what_was_missed(redis_client: Redis) 
                 "ann: and in C?",
                 "ann: and in Go?",
             ]
+
+
+async def test_a_waiting_follow_up_that_looks_like_a_command_is_asked(here: DiscordRoom) -> None:
+    """Its author mends it while it waits: what it looks like now does not take it away."""
+    thread = await opened(here)
+    here.nebula.fault(NebulaFault(stall_after=3))
+    await here.say("ann", thread, "first?")
+    await here.until(lambda: here.shown(thread))
+    asked = await here.say("ann", thread, "what is it?")
+    await here.until(lambda: (found := here.discord.message(asked)) and found.reactions)
+    await here.discord.edit(asked, ".env")
+    last = await here.say("ann", thread, "third?")
+    await here.until(lambda: (found := here.discord.message(last)) and found.reactions)
+    await here.press("ann", here.shown(thread)[0], "Stop")
+    await here.until(lambda: seen(here) == 4)
+    await here.bot.runner.idle()
+    said = [request.messages[-1].content.splitlines()[-1] for request in here.nebula.requests[1:]]
+    assert said == ["ann: first?", "ann: .env", "ann: third?"]

@@ -12,7 +12,7 @@ import pytest_asyncio
 from redis.asyncio import Redis
 
 from bots.discord.inbound.menus import UNKNOWN
-from bots.discord.outbound.interaction_responses import IN_FILE, NOT_SHARED, SHARED_FILE
+from bots.discord.outbound.interaction_responses import IN_FILE, NOT_SHARED, PARTLY_SHARED, SHARED_FILE
 from bots.sandbox.discord.interactions import MODAL_SUBMIT, Interaction
 from bots.sandbox.discord.limits import DISCORD_LIMITS
 from bots.sandbox.discord.sessions import Intent
@@ -454,6 +454,12 @@ class TestCatchUp:
         assert not quoted(here)
 
 
+async def last_told(here: DiscordRoom, shown: Interaction, label: str) -> str:
+    """Press a button; return the sentence that only this person sees, after what everybody does."""
+    pressed = await here.press("ann", shown.messages[-1], label)
+    return (await here.until(lambda: [each for each in pressed.followups if each.ephemeral_for]))[0].content
+
+
 class TestShare:
     """The button under a private answer."""
 
@@ -510,10 +516,22 @@ class TestShare:
         shown = await self.private(here, "A release.")
         here.discord.faults.error(FOLLOW_UP, 400, code=200000)
         assert await here.told("ann", shown.messages[-1], "Share") == NOT_SHARED
+        assert not here.shown(GENERAL)
+        await here.press("ann", shown.messages[-1], "Share")  # nothing was shown, so it is not shared yet
+        await here.until(lambda: here.shown(GENERAL))
         other = await self.private(here, "Another.")
         here.discord.faults.rate_limit(FOLLOW_UP, 0.01)
         await here.press("ann", other.messages[-1], "Share")
-        await here.until(lambda: here.shown(GENERAL))
+        await here.until(lambda: len(here.shown(GENERAL)) == 2)
+
+    @pytest.mark.parametrize(("after", "pages"), [(1, 3), (3, 7)], ids=["a page", "the file"])
+    async def test_what_is_shared_in_part_is_said(self, here: DiscordRoom, after: int, pages: int) -> None:
+        """The rest is missing, and a second press would repeat the beginning."""
+        shown = await self.private(here, long_answer(pages))
+        here.discord.faults.error(FOLLOW_UP, 400, code=200000, before=after)
+        assert await last_told(here, shown, "Share") == PARTLY_SHARED
+        assert len(here.shown(GENERAL)) == after
+        assert await here.told("ann", shown.messages[-1], "Share") == SHARED
 
     async def test_it_keeps_discords_limits(self, redis_client: Redis) -> None:
         """With its real limits on interactions, a long answer is shared all the same."""

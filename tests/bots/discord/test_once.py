@@ -6,7 +6,8 @@ import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 
-from bots.sandbox.discord.interactions import Interaction
+from bots.discord.inbound.presses import LOST
+from bots.sandbox.discord.interactions import COMPONENT, Interaction
 from bots.sandbox.discord.values import DiscordChannel
 from core.domain.page import LABELS, Action
 from tests.bots.discord.harness import GENERAL, DiscordRoom, config_for, room, running
@@ -103,3 +104,14 @@ async def test_an_interaction_of_another_type_is_nobodys(here: DiscordRoom, type
     used = await here.discord.odd(here.people["ann"], here.place(GENERAL), type)
     await here.answered("ann", GENERAL, "@nebula hello", "Hi.")
     assert not used.acknowledged
+
+
+async def test_a_forged_button_of_a_channel_that_is_not_sent(here: DiscordRoom) -> None:
+    """Its id names too little of a conversation: whoever presses it reads that."""
+    await here.answered("ann", "@ann", "hello", "Hi.")
+    here.discord.interactions.channelless = True
+    data = {"custom_id": "reply:stop:1", "component_type": 2, "id": 1}
+    source = here.shown("@ann")[0].id
+    pressed = here.discord.interactions.send(COMPONENT, here.people["ann"], here.place("@ann"), "x", data, source)
+    [message] = await here.until(lambda: pressed.followups)
+    assert message.content == LOST

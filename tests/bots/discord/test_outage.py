@@ -13,12 +13,15 @@ from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
 from bots.discord.inbound import ordering
+from bots.sandbox.discord.sessions import Intent
 from bots.sandbox.nebula.server import NebulaServer
 from core.domain.errors import StoreError
+from core.inbound import followups
 from core.inbound.dispatcher import AWAY
 from core.store.redis.client import connection
 from core.store.redis.embedded import find_server
 from tests.bots.discord.harness import GENERAL, DiscordRoom, config_for, discord_server, room, running
+from tests.bounds import HANG_SECONDS
 
 POST_ROUTE = "POST /channels/{channel}/messages"
 RANDOM = "#random"
@@ -107,6 +110,27 @@ async def test_questions_wait_for_redis_and_are_answered_once(here: DiscordRoom,
     await here.until(lambda: away(here, GENERAL) == 2)
     server.start()
     await here.until(lambda: answers(here, GENERAL)[-1] == "Three.")
+
+
+async def test_what_people_say_to_each_other_does_not_wait(
+    server: DurableRedis, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where it is known that nobody is heard without a mention: the room for what waits is for questions."""
+    monkeypatch.setattr(followups, "DEAF_SECONDS", HANG_SECONDS)
+    monkeypatch.setattr(ordering, "MOST_WAITING", 4)
+    async with connection(server.url) as redis, room(redis, privileged=Intent.MESSAGE_CONTENT) as here:
+        await here.say("ann", GENERAL, "lunch?")
+        await here.answered("ann", GENERAL, "@nebula before", "Before.")
+        server.kill()
+        await here.say("ann", GENERAL, "@nebula one")
+        await here.until(lambda: any("waits for Redis" in line for line in caplog.messages))
+        for text in ("pizza?", "yes", "no"):
+            await here.say("bob", GENERAL, text)
+        await here.say("bob", GENERAL, "@nebula two")
+        server.start()
+        await here.until(lambda: len(here.nebula.requests) == 3)
+        await here.bot.runner.idle()
+    assert not [line for line in caplog.messages if "is meant for the bot" in line]
 
 
 @pytest.mark.parametrize("private", [False, True])

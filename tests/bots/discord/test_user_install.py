@@ -10,7 +10,8 @@ import pytest_asyncio
 from redis.asyncio import Redis
 
 from bots.discord.components.commands import NOT_SWITCHED_ON
-from bots.discord.inbound.interactions import NO_GUEST, NOT_FOR_GUESTS
+from bots.discord.inbound.interactions import NOT_FOR_GUESTS
+from bots.discord.inbound.presses import NO_GUEST
 from bots.discord.outbound.interaction_responses import HIDDEN
 from bots.sandbox.discord.interactions import COMMAND, Interaction
 from bots.sandbox.discord.sessions import Intent
@@ -23,7 +24,7 @@ from bots.sandbox.nebula.server import NebulaServer
 from core.access.admission import DENIED
 from core.inbound.menus import ASK, SUMMARISE
 from core.reply.layout import IN_FILE, NO_MORE
-from tests.bots.discord.harness import DiscordRoom, config_for, discord_server, room, running
+from tests.bots.discord.harness import THUMBS, DiscordRoom, config_for, discord_server, room, running
 from tests.bots.discord.test_menus import SECRET, long_answer, words
 from tests.bots.discord.test_room_requests import stored
 
@@ -295,3 +296,28 @@ async def test_another_process_goes_on_abroad(redis_client: Redis) -> None:
             await here.finished(shown, "The whole tale.")
         assert len(shown.messages) == 1
         assert not looked(here, GROUP)
+
+
+async def test_buttons_end_with_it(redis_client: Redis) -> None:
+    """Switched off at a restart, it is off for what was asked before, too."""
+    async with discord_server() as discord, NebulaServer() as model:
+        here = DiscordRoom(discord, model)
+        abroad(here)
+        async with running(here, redis_client, config_for(discord, model, **ON)):
+            shown = await answered(here, ABROAD)
+        async with running(here, redis_client, config_for(discord, model)):
+            for label in ("Share", "Undo", THUMBS[0]):
+                assert await here.told("ann", shown.messages[-1], label) == NO_GUEST
+        assert all(each.ephemeral_for for each in discord.messages(here.place(ABROAD)))
+
+
+async def test_without_its_token_an_answer_ends_there(here: DiscordRoom) -> None:
+    """It does not continue as a direct message to somebody who may share no guild with the bot."""
+    here.discord.faults.error(FOLLOW_UP, 401, None, code=50027, before=1)
+    here.nebula.answer_next(long_answer(4))
+    shown = await here.slash("ann", ABROAD, "ask", prompt="a lot")
+    await here.until(lambda: any(call.code == 50027 for call in here.discord.calls))
+    await here.bot.runner.idle()
+    assert len(shown.messages) == 2
+    assert not any(call.route == "POST /users/@me/channels" for call in here.discord.calls)
+    assert not here.shown("@ann")

@@ -12,7 +12,7 @@ from bots.setup.env_file import merged
 NAMES = ("NEBULA_API_KEY", "ACCESS_ALLOW", "MINE")
 TEXTS = st.text("aB3 -_.,'\"\\#=$", max_size=8)
 LINES = st.one_of(
-    st.builds("{}={}".format, st.sampled_from(NAMES), TEXTS),
+    st.builds("{}={}".format, st.sampled_from((*NAMES, "access_allow")), TEXTS),
     st.builds("# {}=".format, st.sampled_from(NAMES)),
     st.builds("export {} = '{}\n# {}=x'".format, *(st.sampled_from(NAMES),) * 3),
     st.builds("# {}".format, TEXTS),
@@ -25,7 +25,8 @@ CHANGES = st.dictionaries(st.sampled_from(NAMES[:2]), TEXTS.map(str.strip).filte
 
 def values(file: str) -> dict[str, str]:
     """What is set in it."""
-    return {name: value for name, value in dotenv_values(stream=StringIO(file)).items() if value and value.strip()}
+    found = dotenv_values(stream=StringIO(file))
+    return {name.upper(): value for name, value in found.items() if value and value.strip()}
 
 
 @given(FILES, ENDS, CHANGES)
@@ -39,3 +40,8 @@ def test_what_was_asked_for_is_set_and_the_rest_stays(file: str, end: str, chang
         name: value for name, value in before.items() if name not in changes
     }
     assert merged(after, changes) == after
+
+
+def test_a_name_is_found_in_any_case_and_stays_as_it_is() -> None:
+    """The bot reads it in any case; set twice, only the last one would count."""
+    assert merged("export nebula_api_key=ak_1\n", {"NEBULA_API_KEY": "ak_2"}) == "export nebula_api_key=ak_2\n"

@@ -103,7 +103,7 @@ async def test_a_question_in_an_older_thread_is_found(
         class Later(Witness):
             """The dispatcher of a process that starts when none has listened for half an hour."""
 
-            async def away(self, name: str) -> float:
+            async def away(self, name: str, margin: float = 0.0) -> float:
                 return 0.0 if self.noted else 1800.0
 
         await room.say("ann", channel, "@nebula one", root.ts)

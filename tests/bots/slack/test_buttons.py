@@ -11,7 +11,7 @@ import pytest
 from bots.sandbox.nebula.faults import NebulaFault
 from bots.sandbox.slack import faults
 from bots.sandbox.slack.values import SlackMessage
-from bots.slack.inbound.buttons import UNKNOWN
+from bots.slack.inbound.presses import UNKNOWN
 from bots.slack.manifest import SCOPES
 from core.inbound.buttons import CONTINUED, FORGOTTEN, GO_ON, NOT_YOURS, OVER, UNDER_WAY
 from core.reply.layout import CUT, IN_FILE, NO_FILE, STOPPED

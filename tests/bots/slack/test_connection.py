@@ -24,6 +24,7 @@ from bots.slack.app import Slack
 from bots.slack.config import SlackConfig
 from bots.slack.manifest import OPTIONAL, SCOPES
 from core.commands.responses import Response, RightsOf
+from core.domain.errors import NebulaBotError
 from core.domain.question import Question
 from core.finding import Verdict
 from core.inbound.dispatcher import Dispatcher
@@ -42,7 +43,7 @@ class _Nobody(Dispatcher):
         """It needs no model, and Redis only for those who write."""
         self.rate_limits = RedisRateLimit(Redis())
 
-    async def away(self, name: str) -> float:
+    async def away(self, name: str, margin: float = 0.0) -> float:
         return 0.0
 
     async def present(self, name: str) -> None:
@@ -520,7 +521,7 @@ async def test_questions_that_slack_withheld_are_found(redis_url: str, caplog: p
 async def test_a_port_in_use_is_reported(redis_url: str) -> None:
     """The sentence names the variable."""
     async with slack_room(redis_url, http=True) as room:
-        with pytest.raises(WrongConfig, match="SLACK_PORT"):
+        with pytest.raises(NebulaBotError, match="SLACK_PORT"):
             await Slack(room.config).run(_Nobody())
 
 

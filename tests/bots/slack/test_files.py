@@ -9,7 +9,7 @@ from PIL import Image
 from redis.asyncio import Redis
 
 from bots.sandbox.slack.values import SlackFile
-from bots.slack.manifest import ASK_ABOUT
+from bots.slack.manifest import ASK_ABOUT, SCOPES
 from tests.bots.slack.harness import SlackRoom, process, slack_room
 from tests.ports import free_port
 
@@ -116,6 +116,16 @@ async def test_the_sign_in_page_is_no_file(
         assert "disk full" not in asked(room)
         assert caplog.text.count("add the scope files:read") == 1
         assert bool(room.slack.files.downloads) == (scopes is None)
+
+
+async def test_a_page_for_another_reason_names_no_scope(redis_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    """The app has it: to add it would be of no use."""
+    caplog.set_level(logging.WARNING, logger="bots.slack.api.download")
+    async with slack_room(redis_url, server={"scopes": frozenset(SCOPES)}) as room:
+        room.slack.files.signed_out = True
+        assert "I can't read app.log: I am not allowed to read it." in await answered(room, LOG)
+    assert "add the scope" not in caplog.text
+    assert "although the app has the scope files:read" in caplog.text
 
 
 async def test_the_token_goes_nowhere_else(redis_url: str) -> None:

@@ -194,6 +194,30 @@ async def test_a_follow_up_can_be_edited_and_deleted(redis_url: str) -> None:
         await room.quiet()
 
 
+@pytest.mark.parametrize(("command", "text"), [("mute", "and in C?"), ("set listen mention", ".env")])
+async def test_a_waiting_follow_up_can_be_edited_where_the_bot_listens_no_more(
+    redis_url: str, command: str, text: str
+) -> None:
+    """It is still asked, in its newest words, whatever they look like."""
+    async with slack_room(redis_url) as room:
+        thread = await opened(room)
+        gate = room.held(after=3)
+        room.nebula.answer_next("The first answer is this.")
+        await room.say("ann", GENERAL, "first?", thread)
+        await room.until(lambda: len(room.nebula.requests) == 2)
+        asked = await room.say("ann", GENERAL, "second?", thread)
+        await room.until(lambda: not room.slack.pending)
+        changed = await room.slash("eve", GENERAL, command)
+        await room.until(lambda: changed.messages)
+        await room.slack.edit(asked.user, asked.channel, asked.ts, text)
+        await room.until(lambda: not room.slack.pending)
+        room.at_once()
+        gate.set()
+        await room.until(lambda: len(room.nebula.requests) == 3)
+        await room.quiet()
+        assert room.nebula.requests[-1].messages[-1].content == f"ann: {text}"
+
+
 async def test_a_file_alone_is_a_follow_up(redis_url: str) -> None:
     """It gets a sentence; in the channel it is nobody's business."""
     async with slack_room(redis_url) as room:

@@ -15,13 +15,13 @@ from bots.sandbox.slack import faults
 from bots.sandbox.slack.limits import NO_SLACK_LIMITS, SLACK_LIMITS, SlackLimit
 from bots.slack.api import people
 from bots.slack.api.client import Web
+from bots.slack.api.tasks import TaskSupervisor
 from bots.slack.api.workspace import Identity
 from bots.slack.components import forms
 from bots.slack.dialect.rich_text import text_of
 from bots.slack.inbound import messages
 from bots.slack.inbound.commands import OLD_FORM
 from bots.slack.inbound.events import RawQuestion, read
-from bots.slack.inbound.tasks import TaskSupervisor
 from bots.slack.inbound.text import IncomingText
 from core.inbound.dispatcher import TOO_FAST
 from core.store.ratelimits import RedisRateLimit

@@ -1,6 +1,7 @@
 """Slack's menus of a message at the wire, and private questions: their forms, what is read and kept, and who sees the
 answers."""
 
+import asyncio
 import json
 import logging
 from dataclasses import replace
@@ -9,15 +10,19 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from bots.sandbox.slack.people import InteractionResult
+from bots.sandbox.slack import faults
+from bots.sandbox.slack.people import InteractionResult, Submission
 from bots.sandbox.slack.values import Json, SlackMessage, View
-from bots.slack.components import chosen
-from bots.slack.components.chosen import MOST_METADATA
-from bots.slack.inbound.commands import ALONE
+from bots.slack.components.menus import MOST_METADATA, ChosenMessage
 from bots.slack.inbound.menus import NO_FORM, NO_QUESTION, NOTHING_CHOSEN, OLD_FORM
 from bots.slack.manifest import ASK_ABOUT, SUMMARISE_THREAD
 from core.access.admission import EMPTY, EXTERNAL
+from core.domain.errors import NebulaBotError
+from core.domain.question import Question
 from core.domain.surroundings import CHOSEN_CHARACTERS, Role, Said
+from core.inbound.dispatcher import Dispatcher
+from core.inbound.menus import ALONE
+from core.store.turns import Acceptance
 from tests.bots.slack.harness import HEARS_MENTIONS, SlackRoom, slack_room
 from tests.bots.slack.test_surroundings import quoted
 from tests.core.turns.test_reading import stored
@@ -117,6 +122,53 @@ async def test_the_form_explains_an_empty_question(redis_url: str) -> None:
         assert await fill(room, view, " \n ") == {"text": NO_QUESTION}
         assert not room.nebula.requests
         assert await fill(room, view, "why?") == {}
+
+
+class Failing(Dispatcher):
+    """Fails in a way that nobody expects."""
+
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self.__dict__.update(dispatcher.__dict__)
+
+    async def ask(self, question: Question) -> Acceptance:
+        raise RuntimeError("as the test requests")
+
+
+async def test_a_question_that_fails_says_so(redis_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A form stays open, with the words in it; a menu and a command have a sentence for the person alone."""
+    async with slack_room(redis_url, dispatcher=Failing) as room:
+        await choose(room, "ann", await room.say("bob", "#general", "hello"))
+        assert await fill(room, await room.form(), "why?") == {"text": NebulaBotError.notice}
+        await choose(room, "ann", room.slack.messages(room.where("#general"))[0], SUMMARISE_THREAD)
+        await told(room, NebulaBotError.notice)
+        failed = await room.slash("ann", "#general", "ask why?")
+        assert [each.shown for each in await room.until(lambda: failed.messages)] == [NebulaBotError.notice]
+    assert "as the test requests" in caplog.text
+
+
+async def test_nothing_is_acknowledged_that_would_not_be_done(redis_url: str) -> None:
+    """While a process shuts down, menus, forms and commands fail where people see it, and none of them half happens."""
+    gate = asyncio.Event()
+    async with slack_room(redis_url, http=True) as room:
+        message = await room.say("bob", "#general", "hello")
+        await choose(room, "ann", message)
+        view = await room.form()
+        await room.quiet()
+        room.slack.faults.add("users.info", faults.held(gate))
+        room.person("joe")
+        await room.say("joe", "#general", "@nebula hello")
+        await room.until(lambda: not room.slack.faults.left("users.info"))
+        room.running.cancel()  # a task of it waits for the name
+        answers: list[InteractionResult | Submission] = [
+            await room.slack.shortcut(room.people["ann"], message, ASK_ABOUT),
+            await room.slack.shortcut(room.people["ann"], message, SUMMARISE_THREAD),
+            await room.slash("ann", "#general", "settings"),
+            await room.slack.submit(room.people["ann"], view, {"value": "why?"}),
+        ]
+        gate.set()
+        await asyncio.wait({room.running})
+        assert [bool(each.problem) for each in answers] == [True] * 4
+        assert len(room.calls("views.open")) == 1
 
 
 async def test_a_redelivered_form_is_one_question(redis_url: str) -> None:
@@ -418,6 +470,15 @@ async def test_a_direct_message_of_two_people_is_a_channel_without_the_bot(redis
         await room.until(lambda: len(room.slack.messages(there)) == 2)
 
 
+async def test_where_slack_does_not_say_who_is_there_an_answer_is_private(redis_url: str) -> None:
+    """A direct message may be one of two other people: unknown is not yes."""
+    async with slack_room(redis_url) as room:
+        there = room.slack.open_dm(room.people["ann"], room.people["bob"])
+        message = await room.slack.say(room.people["bob"], there, "lunch?")
+        room.slack.faults.add("conversations.info", faults.server_error(), times=None)
+        assert (await ask(room, message)).channel == there
+
+
 async def test_catching_up_reads_since_the_askers_last_message(redis_url: str) -> None:
     """And only then; the answer is private."""
     async with slack_room(redis_url) as room:
@@ -494,12 +555,12 @@ async def test_nothing_of_what_was_read_stays(
 def test_the_form_carries_nothing_that_is_not_in_its_proof() -> None:
     """Another key, person or workspace makes another proof."""
     said = Said("1.2", "bob", Role.PERSON, 1.2, "hello")
-    message = chosen.ChosenMessage("C1", "", "https://hooks.slack.com/x", 5.0, said)
+    message = ChosenMessage("C1", "", "https://hooks.slack.com/x", 5.0, said)
     written = message.write("T1", "U1", b"key")
-    assert chosen.ChosenMessage.read(written, "T1", "U1", b"key") == message
+    assert ChosenMessage.read(written, "T1", "U1", b"key") == message
     for workspace, person, key in (("T2", "U1", b"key"), ("T1", "U2", b"key"), ("T1", "U1", b"other")):
         with pytest.raises(ValueError, match="not our form"):
-            chosen.ChosenMessage.read(written, workspace, person, key)
+            ChosenMessage.read(written, workspace, person, key)
     for text in ("", "[]", "{}", "null", "[" * 100_000):
         with pytest.raises(ValueError, match=r"not our form|Expecting|JSON"):
-            chosen.ChosenMessage.read(text, "T1", "U1", b"key")
+            ChosenMessage.read(text, "T1", "U1", b"key")

@@ -127,6 +127,27 @@ async def test_several_refusals_in_a_row_are_believed(redis_url: str) -> None:
         assert kinds(room) == ["markdown", "section"] * STRIKES + ["section"]
 
 
+async def test_refused_responses_are_believed_too(redis_url: str) -> None:
+    """What commands have shown counts as much, also for replies; a success begins the count anew."""
+    async with slack_room(redis_url) as room:
+
+        async def shown(*, refused: bool = False) -> set[str]:
+            if refused:
+                room.slack.faults.add("response_url", faults.refused("invalid_blocks"))
+            answer = await room.slash("ann", "#general", "help")
+            (message,) = await room.until(lambda: answer.messages)
+            return {block["type"] for block in message.blocks}
+
+        for _ in range(STRIKES - 1):
+            assert await shown(refused=True) == {"section"}
+        assert await shown() == {"markdown"}
+        for _ in range(STRIKES):
+            assert await shown(refused=True) == {"section"}
+        assert await shown() == {"section"}
+        await hello(room)
+        assert kinds(room) == ["section"]
+
+
 async def test_nothing_that_is_posted_unfurls(redis_url: str) -> None:
     """An address in a prompt, in a reply or in a response to a command is never fetched without a click."""
     async with slack_room(redis_url) as room:

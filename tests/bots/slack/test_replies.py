@@ -11,8 +11,8 @@ from bots.sandbox.slack import faults
 from bots.sandbox.slack.values import SlackMessage
 from bots.slack.api.client import Web
 from bots.slack.api.people import People
+from bots.slack.api.tasks import TaskSupervisor
 from bots.slack.api.workspace import Capabilities, Identity
-from bots.slack.inbound.tasks import TaskSupervisor
 from bots.slack.inbound.text import IncomingText
 from bots.slack.outbound import status
 from bots.slack.outbound.status import Eyes, ThreadStatus

@@ -9,8 +9,8 @@ import pytest
 from bots.sandbox.slack import faults
 from bots.sandbox.slack.people import InteractionResult
 from bots.sandbox.slack.values import SlackMessage, View
-from bots.slack.components import reasons
-from bots.slack.inbound.buttons import NO_FORM, OLD_REASON, UNKNOWN
+from bots.slack.components import votes
+from bots.slack.inbound.presses import NO_FORM, OLD_REASON, UNKNOWN
 from core.commands.handlers import ALOUD
 from core.domain.conversation import LONGEST_REASON
 from core.inbound.buttons import NO_VOTE, NOTED
@@ -41,8 +41,8 @@ async def vote(room: SlackRoom, who: str, message: SlackMessage, *, good: bool =
 async def form(room: SlackRoom, who: str, message: SlackMessage) -> View:
     """Vote an answer down, and open the modal."""
     thanks = await vote(room, who, message)
-    assert thanks.buttons == (reasons.ASKED,)
-    await room.slack.press(room.people[who], thanks, reasons.ASKED)
+    assert thanks.buttons == (votes.ASKED,)
+    await room.slack.press(room.people[who], thanks, votes.ASKED)
     return await room.form()
 
 
@@ -73,6 +73,23 @@ async def test_a_reason_is_asked_for_and_kept(redis_url: str, channel: str, capl
         if channel != "@ann":
             assert "wrong" not in await ratings(room, "bob", channel)
     assert "is wrong" not in caplog.text
+
+
+async def test_a_private_answer_that_came_directly_takes_votes(redis_url: str) -> None:
+    """The buttons under it name the conversation of the channel where it was asked, to nobody but the asker."""
+    async with slack_room(redis_url) as room:
+        room.at_once()
+        room.nebula.answer_next("The answer.")
+        room.slack.faults.add("response_url", faults.refused("used_url"), times=None)
+        await room.slash("ann", "#general", "ask --private talk")
+        message = await room.answered("@ann", "The answer.")
+        await room.quiet()
+        room.slack.faults.clear()
+        await vote(room, "ann", message, good=True)
+        sent = await room.fill("ann", await form(room, "ann", message), "It is wrong.")
+        assert (sent.problem, sent.closed) == ("", True)
+        assert "It is wrong." in await ratings(room, "ann", "@ann")
+        assert "wrong" not in await ratings(room, "eve")
 
 
 async def test_reasons_are_not_read_aloud(redis_url: str) -> None:
@@ -114,7 +131,7 @@ async def test_a_forged_button_opens_no_form(redis_url: str, value: str) -> None
     async with slack_room(redis_url) as room:
         thanks = await vote(room, "bob", await answer(room))
         element: dict[str, Any] = {"type": "button", "text": {"type": "plain_text", "text": "x"}, "value": value}
-        block = {"type": "actions", "block_id": "forged", "elements": [{**element, "action_id": reasons.ASKED}]}
+        block = {"type": "actions", "block_id": "forged", "elements": [{**element, "action_id": votes.ASKED}]}
         assert await told(room, await press(room, replace(thanks, blocks=(block,)))) == UNKNOWN
 
 
@@ -128,7 +145,7 @@ async def test_a_form_that_does_not_open(redis_url: str) -> None:
 
 async def press(room: SlackRoom, thanks: SlackMessage) -> InteractionResult:
     """Press the button that opens the form."""
-    return await room.slack.press(room.people["bob"], thanks, reasons.ASKED)
+    return await room.slack.press(room.people["bob"], thanks, votes.ASKED)
 
 
 async def told(room: SlackRoom, pressed: InteractionResult) -> str:

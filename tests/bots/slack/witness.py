@@ -48,7 +48,7 @@ class Witness(Dispatcher):
         self.presses.append(press)
         return await super().pressed(action, press, rights)
 
-    async def away(self, name: str) -> float:
+    async def away(self, name: str, margin: float = 0.0) -> float:
         self._reported_gap = self.gap
         return self.gap or await super().away(name)
 

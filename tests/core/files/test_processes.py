@@ -1,10 +1,14 @@
 """The processes that read files: what they may do, how many there are, and that none outlives its call."""
 
 import asyncio
+import os
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
+import msgspec
 import pytest
 import uvloop
 
@@ -27,20 +31,10 @@ async def begun(many: int = 1) -> list[int]:
     return found
 
 
-def seen(process: int) -> tuple[bytes, set[str]]:
-    """The environment of a process, and its open descriptors."""
-    folder = Path(f"/proc/{process}")
-    return (folder / "environ").read_bytes(), {each.name for each in (folder / "fd").iterdir()}
-
-
 SEALED = f"""
 import os, socket, sys
 sys.path.append({str(ROOT)!r})
 from core.files.child.isolation import bound, seal
-if os.geteuid() == 0:  # for root, the system limits no number of processes
-    os.setgroups([])
-    os.setgid(65534)
-    os.setuid(65534)
 bound(300_000_000, 3)
 seal()
 try:
@@ -67,6 +61,35 @@ def test_no_process_can_be_started() -> None:
     assert int(sealed("os.fork()")) == 11  # EAGAIN
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_root_becomes_nobody() -> None:
+    """Root could undo the limits, and start processes in spite of them."""
+    assert sealed("os.getresuid(), os.getresgid(), os.getgroups()") == f"{(65534,) * 3, (65534,) * 3, []}"
+
+
+WITNESS = f"""
+import resource, sys
+sys.path.append({str(ROOT)!r})
+import charset_normalizer
+guess = charset_normalizer.from_bytes
+def from_bytes(*arguments, **named):
+    print(resource.getrlimit(resource.RLIMIT_NOFILE)[1], file=sys.stderr)
+    return guess(*arguments, **named)
+charset_normalizer.from_bytes = from_bytes
+from core.files.child.reading import main
+main(sys.argv[1], 1_000_000_000, 30, 30.0)
+"""
+
+
+@pytest.mark.parametrize("kind", [FileKind.TEXT, FileKind.CSV, FileKind.HTML])
+def test_a_library_guesses_only_where_nothing_can_be_opened(kind: FileKind) -> None:
+    """It is code of others, in C, and the bytes are a stranger's."""
+    text = "Привет, это текст; написан давно\n".encode("cp1251") * 20
+    run = subprocess.run([sys.executable, "-c", WITNESS, kind], input=text, capture_output=True, check=True)
+    assert run.stderr.split() == [b"0"]
+    assert "Привет" in run.stdout.decode()
+
+
 @pytest.mark.skipif(sys.platform == "darwin", reason="macOS does not limit the address space")
 def test_memory_is_bounded() -> None:
     """What exceeds it fails at once."""
@@ -76,15 +99,46 @@ def test_memory_is_bounded() -> None:
     assert "MemoryError" in failed.value.stderr
 
 
+WATCHED = f"""
+import ctypes, sys
+sys.path.append({str(ROOT)!r})
+from core.files.child.isolation import seal, watch
+watch(100_000_000)
+seal()
+taken = []
+for _ in range(int(sys.argv[1])):
+    taken.append(ctypes.create_string_buffer(1_000_000))
+    ctypes.memset(taken[-1], 1, 1_000_000)
+print("done")
+"""
+
+
+@pytest.mark.parametrize(("megabytes", "ended"), [(20, False), (1_000, True)])
+def test_where_the_system_bounds_no_memory_a_thread_does(megabytes: int, *, ended: bool) -> None:
+    """Also behind the seal, and while native code takes the memory."""
+    run = subprocess.run([sys.executable, "-I", "-S", "-c", WATCHED, str(megabytes)], capture_output=True, text=True)
+    assert (run.returncode, run.stdout, run.stderr) == ((1, "", "") if ended else (0, "done\n", ""))
+
+
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="there is no /proc")
-async def test_a_process_knows_nothing_of_ours() -> None:
+async def test_a_process_knows_nothing_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its environment is empty, and of our files it has none open."""
-    task = asyncio.create_task(FileReader(FileLimits(seconds=HANG_SECONDS, cpu=1)).read("a.html", SLOW))
-    [process] = await begun()
-    environment, files = await asyncio.to_thread(seen, process)
-    assert environment == b""
-    assert files <= {"0", "1", "2", "3"}  # the last while it imports
-    assert isinstance(await task, Unread)
+    look = "cat /proc/$$/environ >{0}/environment; readlink /proc/$$/fd/* >{0}/files"
+    program(look.format(tmp_path), tmp_path, monkeypatch)
+    await FileReader(FileLimits(seconds=HANG_SECONDS)).read("a.txt", b"words")
+    assert (tmp_path / "environment").read_bytes() == b""
+    files = [each for each in (tmp_path / "files").read_text().split() if not each.startswith("pipe:")]
+    assert set(files) == {
+        os.devnull,
+        str(tmp_path / "files"),
+        str(tmp_path / "program"),
+    }  # the last two are the shell's
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no prctl")
+def test_no_other_process_looks_into_it() -> None:
+    """Two strangers' files are read side by side, by the same user."""
+    assert sealed("__import__('ctypes').CDLL(None).prctl(3)") == "0"  # PR_GET_DUMPABLE
 
 
 async def test_it_works_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,6 +212,77 @@ def test_it_runs_on_the_program_s_loop() -> None:
         runner.run(both())
 
 
+STAYING = {
+    "in its group": ('sleep 1000 >/dev/null & echo $! >{file}; echo \'{{"parts": [["", "words", "", 1, 5]]}}\'', True),
+    "in a session of its own": ("setsid sleep 1000 & echo $! >{file}; exec sleep 1000", False),
+}
+
+
+@pytest.mark.parametrize("stays", STAYING)
+async def test_what_a_process_has_started_keeps_nobody_waiting(
+    stays: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    """It ends with the process, even if that has ended itself; what left its group, and holds the pipe, is left."""
+    script, ends = STAYING[stays]
+    started = tmp_path / "pid"
+    program(script.format(file=started), tmp_path, monkeypatch)
+    async with asyncio.timeout(HANG_SECONDS):
+        file = await FileReader(FileLimits(seconds=HANG_SECONDS if ends else 0.5)).read("a.txt", b"words")
+    process = int(started.read_text())
+    request.addfinalizer(lambda: kill(process))
+    assert isinstance(file, FileText) if ends else file == Unread("a.txt", Trouble.TIME)
+    if ends:
+        async with asyncio.timeout(HANG_SECONDS):
+            while await asyncio.to_thread(runs, process):
+                pass
+
+
+@pytest.mark.parametrize(
+    "picture", [b"<svg onload='alert(1)'/>", b"", b"\xff\xd8\xff" + bytes(4_000_000)], ids=["SVG", "none", "large"]
+)
+async def test_only_a_jpeg_is_taken_as_a_picture(
+    picture: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process that read it may be a stranger's by then: what it writes goes to the model."""
+    answer = tmp_path / "answer"
+    answer.write_bytes(msgspec.json.encode({"kind": FileKind.PICTURE, "picture": picture}))
+    program(f"cat {answer}", tmp_path, monkeypatch)
+    png = b"\x89PNG\r\n\x1a\n"
+    assert await FileReader(FileLimits(seconds=HANG_SECONDS)).read("a.png", png) == Unread("a.png", Trouble.DAMAGED)
+
+
+async def test_a_picture_is_taken_for_a_picture_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A text does not become one."""
+    answer = tmp_path / "answer"
+    answer.write_bytes(msgspec.json.encode({"kind": FileKind.TEXT, "picture": b"\xff\xd8\xff"}))
+    program(f"cat {answer}", tmp_path, monkeypatch)
+    assert isinstance(await FileReader(FileLimits(seconds=HANG_SECONDS)).read("a.txt", b"words"), Unread)
+
+
+def program(script: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have this shell script run in place of Python."""
+    path = folder / "program"
+    path.write_text(f"#!/bin/sh\nPATH={os.environ['PATH']}\n{script}\n")
+    path.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(path))
+
+
+def kill(process: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(process, signal.SIGKILL)
+
+
+def runs(process: int) -> bool:
+    """Whether a process runs, and is not only not yet taken note of."""
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(process)], capture_output=True, text=True).stdout
+    return bool(state.strip()) and not state.startswith("Z")
+
+
 def test_the_command_names_no_secret() -> None:
     """All that a process is told is where modules are, the kind and the limits: others can see it."""
-    assert command(FileKind.PDF, FileLimits())[5:] == ["PDF", "280000000", "3", "4.5"]
+    assert command(FileKind.PDF, FileLimits())[6:] == ["PDF", "280000000", "3", "4.5"]
+
+
+def test_it_writes_no_compiled_code() -> None:
+    """Next to the sources that this process imports, nobody but this process writes."""
+    assert "-B" in command(FileKind.PDF, FileLimits())

@@ -11,8 +11,8 @@ from core.settings.environment import WrongConfig, read
 @pytest.mark.parametrize(
     ("name", "value", "sentence"),
     [
-        ("ACCESS_BOTS", "@deploys B1", "@deploys is not an id; write ids of bots, apps, workflows or webhooks"),
-        ("ACCESS_DENY", "#general", "#general is not an id; write ids of people, roles, channels"),
+        ("ACCESS_BOTS", "@deploys B1", "word 1 is not an id; write ids of bots, apps, workflows or webhooks"),
+        ("ACCESS_DENY", "#general", "word 1 is not an id; write ids of people, roles, channels"),
         ("OPERATOR", "x" * 201, "at most 200 characters"),
         ("INTRODUCTION", "maybe", "must be 'on' or 'off'"),
         ("REPLY_TITLES", "maybe", "must be 'on' or 'off'"),

@@ -113,6 +113,20 @@ async def test_check_says_where_nothing_listens() -> None:
     assert "hunter2" not in str(caught.value)
 
 
+async def test_check_says_that_a_server_may_not_speak_tls() -> None:
+    """A plain Redis waits for the rest of what it takes for a command, and says nothing."""
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(silent, "127.0.0.1", 0) as listener:
+        port = listener.sockets[0].getsockname()[1]
+        async with connection(f"rediss://127.0.0.1:{port}/0", connect_timeout=0.05) as client:
+            with pytest.raises(StoreError, match=r"does it speak TLS, which rediss:// asks for, and is REDIS_URL"):
+                await check(client)
+
+
 @pytest.mark.parametrize("user", ["", ":wr0ng@"])
 async def test_check_says_that_the_password_is_refused(user: str) -> None:
     """A missing or wrong password gives a sentence that points to REDIS_URL and quotes no part of it."""

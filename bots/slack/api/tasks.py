@@ -6,6 +6,9 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
+from slack_bolt.context.ack.async_ack import AsyncAck
+from slack_bolt.response import BoltResponse
+
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
@@ -34,6 +37,13 @@ class TaskSupervisor:
                     await asyncio.wait(self._running, timeout=_DRAIN_SECONDS)
                 for task in self._running:
                     task.cancel()
+
+    def refuses(self, ack: AsyncAck) -> bool:
+        """Refuse a request, and return that, while the process shuts down: nobody would do what it asks for, and people
+        see that it failed and try again. Bolt itself would wait for three seconds, and then ask the next listener."""
+        if self.closing:
+            ack.response = BoltResponse(status=503, body="")
+        return self.closing
 
     def start(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T | None]":
         """Run work in a task. If it fails, log the error; the task's result is then None."""
