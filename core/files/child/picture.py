@@ -10,8 +10,10 @@ from core.files.kinds import Trouble
 LONG_SIDE = 1_024
 """Pixels: for a picture of this size, a vision model pays about 1,000 tokens (Qwen2.5-VL: one for 28 × 28 pixels)."""
 MOST_PIXELS = 40_000_000
+_LARGE = 10_000_000  # pixels of a WebP, of which libwebp holds all, once or twice
 # MPO: a JPEG with more pictures behind the first, as phones write it.
-_FORMATS = ("PNG", "JPEG", "GIF", WebPImagePlugin.WebPImageFile.format, MpoImagePlugin.MpoImageFile.format)
+_WEBP = WebPImagePlugin.WebPImageFile.format
+_FORMATS = ("PNG", "JPEG", "GIF", _WEBP, MpoImagePlugin.MpoImageFile.format)
 _QUALITY = 88
 _STRIP = 512  # rows of a picture that are shrunk at a time
 
@@ -30,7 +32,12 @@ def read(content: bytes) -> bytes:
         picture.draft("RGB", (round(picture.width * scale), round(picture.height * scale)))
     if picture.width * picture.height > MOST_PIXELS:
         raise UnreadableFile(Trouble.PIXELS)
-    small = ImageOps.exif_transpose(_shrunk(picture))
+    try:
+        small = ImageOps.exif_transpose(_shrunk(picture))
+    except OSError:
+        # libwebp says the same of a damaged picture as of one that has no room
+        large = picture.format == _WEBP and picture.width * picture.height > _LARGE
+        raise UnreadableFile(Trouble.MEMORY if large else Trouble.DAMAGED) from None
     written = BytesIO()
     small.save(written, "JPEG", quality=_QUALITY, subsampling=0)
     return written.getvalue()

@@ -6,7 +6,7 @@ from binascii import b2a_base64
 from collections.abc import Callable
 
 from core.files.child.decoding import decoded, prepare
-from core.files.child.isolation import Budget, bound, seal
+from core.files.child.isolation import Budget, bound, give_back, seal
 from core.files.child.lines import LONGEST_TEXT
 from core.files.child.trouble import UnreadableFile
 from core.files.kinds import FileKind, Trouble
@@ -41,6 +41,7 @@ def _answer(kind: FileKind, content: bytes, budget: Budget) -> dict[str, object]
     read = _reader(kind, content, budget)
     seal()
     kind, parts, note = read()
+    give_back()
     if not any(part.head.strip() for part in parts):
         raise UnreadableFile(Trouble.TIME if note else Trouble.NO_TEXT)
     return {"kind": kind, "parts": [_harmless(part) for part in parts], "note": harmless(note)}
