@@ -1,18 +1,21 @@
 """Fixtures for all tests, and the order in which several workers run the tests."""
 
+import gc
 from collections.abc import Sequence
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.redis_server import redis_client, redis_server, redis_url
+from tests.redis_server import redis_cleaner, redis_client, redis_server, redis_url
 
-__all__ = ["redis_client", "redis_server", "redis_url"]
+__all__ = ["redis_cleaner", "redis_client", "redis_server", "redis_url"]
 
 # The time of an example says more about the machine than about the code.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 
+# As in the process of the bot; the usual 700 would fill again and again within each test.
+GARBAGE = 10_000
 LONG_TESTS = ("tests/chaos/test_short.py", "tests/scenarios/")  # each test starts the program at least once
 
 
@@ -26,6 +29,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     workers: int = getattr(config, "workerinput", {}).get("workercount", 1)
     if workers > 1:
         items[:] = dealt(items, [item for item in items if item.nodeid.startswith(LONG_TESTS)], workers)
+
+
+def pytest_collection_finish() -> None:
+    """Leave out of each later look for garbage what stays for the whole run: the modules and thousands of tests."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GARBAGE)
 
 
 def dealt(items: Sequence[pytest.Item], long: Sequence[pytest.Item], workers: int) -> list[pytest.Item]:

@@ -42,12 +42,18 @@ def redis_server() -> Iterator[str]:
                 process.kill()
 
 
-@pytest.fixture
-def redis_url(redis_server: str) -> str:
-    """The server's address, after a reset that also removes its scripts."""
+@pytest.fixture(scope="session")
+def redis_cleaner(redis_server: str) -> Iterator[BlockingRedis]:
+    """One connection for all the resets."""
     with BlockingRedis.from_url(redis_server) as client:
-        client.flushall()
-        client.script_flush()
+        yield client
+
+
+@pytest.fixture
+def redis_url(redis_server: str, redis_cleaner: BlockingRedis) -> str:
+    """The server's address, after a reset that also removes its scripts."""
+    redis_cleaner.flushall()
+    redis_cleaner.script_flush()
     return redis_server
 
 

@@ -24,7 +24,8 @@ from bots.sandbox.slack.server import SlackServer
 from bots.slack.manifest import SCOPES
 from core.finding import Finding, Verdict
 from tests.ports import free_port
-from tests.scenarios.program import PROGRAM, environment, run, started
+from tests.scenarios.program import PROGRAM, environment, started
+from tests.scenarios.warm import run
 
 KEY = "ak_secretkey"
 ALMOST = EVERYONE_PERMISSIONS & ~Permission.ATTACH_FILES

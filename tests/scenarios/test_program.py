@@ -22,6 +22,7 @@ from bots.sandbox.slack.server import SlackServer
 from core.domain.errors import ServerTrouble
 from tests.bounds import HANG_SECONDS
 from tests.ports import free_port
+from tests.scenarios import warm
 from tests.scenarios.program import PROGRAM, environment, run, started
 
 
@@ -210,7 +211,7 @@ async def test_a_wrong_address_of_a_platform_is_named(
     assert status == 2
     assert said in err
     assert "TOKEN" not in err
-    _, out, _ = await run(tmp_path, "doctor", **settings)
+    _, out, _ = await warm.run(tmp_path, "doctor", **settings)
     assert said in out
     assert out.count(variable) <= 2
     assert "refuses" not in out
@@ -455,7 +456,7 @@ async def test_two_sandboxes_do_not_answer_for_each_other(tmp_path: Path) -> Non
         async with asyncio.timeout(HANG_SECONDS):
             while "Ctrl-D quits" not in (await first.stdout.readline()).decode():
                 pass
-        _, second, _ = await run(tmp_path, "sandbox", said="@nebula hello\n")
+        _, second, _ = await warm.run(tmp_path, "sandbox", said="@nebula hello\n")
         out, _ = await first.communicate(b"@nebula hello\n")
     for said in (second, out.decode()):
         assert "stand-in model" in said
@@ -464,8 +465,8 @@ async def test_two_sandboxes_do_not_answer_for_each_other(tmp_path: Path) -> Non
 
 async def test_a_sandbox_begins_with_a_clean_room(tmp_path: Path) -> None:
     """It remembers nothing of the one before, and leaves nothing behind."""
-    await run(tmp_path, "sandbox", said="@nebula hello\n/nebula prompt set Pirate.\n")
-    _, out, _ = await run(tmp_path, "sandbox", said="/nebula settings\n@nebula again\n")
+    await warm.run(tmp_path, "sandbox", said="@nebula hello\n/nebula prompt set Pirate.\n")
+    _, out, _ = await warm.run(tmp_path, "sandbox", said="/nebula settings\n@nebula again\n")
     assert "Pirate" not in out
     assert "no earlier messages" in out
     assert not os.listdir(tmp_path / "data")
@@ -474,7 +475,7 @@ async def test_a_sandbox_begins_with_a_clean_room(tmp_path: Path) -> None:
 async def test_a_list_of_who_may_ask_locks_nobody_out_of_the_sandbox(tmp_path: Path) -> None:
     """Its ids are those of real servers; here is only whoever runs the bot."""
     said = "@nebula hello\n:discord\n/ask hello\n"
-    _, out, _ = await run(tmp_path, "sandbox", said=said, ACCESS_ALLOW="T0ACME,1234567890123")
+    _, out, _ = await warm.run(tmp_path, "sandbox", said=said, ACCESS_ALLOW="T0ACME,1234567890123")
     assert out.count("stand-in model") == 2
 
 
@@ -490,12 +491,12 @@ async def test_console_answers_a_pipe(world: ProgramServers, tmp_path: Path) -> 
     settings = {name: value for name, value in world.settings.items() if name.startswith("NEBULA_")}
     settings["ACCESS_ALLOW"] = "T0ACME"  # whoever sits here may ask all the same
     world.nebula.answer_next("Hello, Ann.")
-    status, out, _ = await run(tmp_path, "console", said="I am Ann\n/set temperature 7\n/nonsense\n", **settings)
+    status, out, _ = await warm.run(tmp_path, "console", said="I am Ann\n/set temperature 7\n/nonsense\n", **settings)
     assert status == 0
     assert "Hello, Ann." in out
     assert "`temperature` must be a number from 0 to 2" in out
     assert "There is no command `nonsense`" in out
-    await run(tmp_path, "console", said="Who am I?\n", **settings)
+    await warm.run(tmp_path, "console", said="Who am I?\n", **settings)
     assert [message.content for message in world.nebula.requests[-1].messages[1:]] == [
         "I am Ann",
         "Hello, Ann.",
@@ -520,7 +521,7 @@ async def test_console_commands_ask_what_they_say(world: ProgramServers, tmp_pat
 
 async def test_console_needs_a_key(tmp_path: Path) -> None:
     """Without a key the console says which variable to set."""
-    status, _, err = await run(tmp_path, "console")
+    status, _, err = await warm.run(tmp_path, "console")
     assert status == 2
     assert "NEBULA_API_KEY" in err
 

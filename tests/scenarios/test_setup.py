@@ -23,7 +23,8 @@ from bots.sandbox.slack import faults
 from bots.sandbox.slack.server import SlackServer
 from bots.slack.manifest import SCOPES
 from tests.bounds import HANG_SECONDS
-from tests.scenarios.program import environment, run, started
+from tests.scenarios.program import environment, started
+from tests.scenarios.warm import run
 
 KEY = "ak_good"
 # Runs the program at its own terminal.

@@ -17,7 +17,8 @@ from bots.sandbox.nebula.faults import NebulaFault
 from bots.sandbox.nebula.server import NebulaServer
 from core.inbound.buttons import NOT_YOURS
 from tests.bounds import HANG_SECONDS
-from tests.scenarios.program import PROGRAM, environment, run
+from tests.scenarios.program import PROGRAM, environment
+from tests.scenarios.warm import run
 
 POSITION_QUERY, POSITION_REPORT = "\x1b[6n", b"\x1b[20;1R"  # Cursor Position Report, ECMA-48
 

@@ -125,7 +125,7 @@ class Api:
     ) -> web.Response:
         self._record(method, args, at, body.get("error", ""), status)
         headers = {"Retry-After": str(retry_after)} if retry_after else {}
-        if self._ws.scopes is not None:
+        if self._ws.scopes is not None and self._ws.tells_scopes:
             headers["X-OAuth-Scopes"] = ",".join(sorted(self._ws.scopes))
         return web.json_response(body, status=status, headers=headers)
 

@@ -34,6 +34,7 @@ class SlackServer(Crowd):
 
     `app`: what the ids of the app end with, where several are in one workspace and each has a server of its own;
     `limits`: rate limits per method (limits.NO_SLACK_LIMITS for none); `scopes`: the app's scopes, None for all;
+    `tells_scopes`: whether its answers name them, as Slack's do not always;
     `subscriptions`: the events it subscribes to; `ack_timeout`, `retry_delays`, the lifetimes of streams, of
     trigger_ids and of response_urls in seconds; `stream_cap` in UTF-8 bytes; `unknown_blocks`: types of blocks that
     this Slack refuses; `replaces`: see ResponseUrls.
@@ -46,6 +47,7 @@ class SlackServer(Crowd):
         app: str = "NEBULA",
         limits: Mapping[str, SlackLimit] = SLACK_LIMITS,
         scopes: frozenset[str] | None = None,
+        tells_scopes: bool = True,
         subscriptions: frozenset[str] = SUBSCRIPTIONS,
         ack_timeout: float = 3.0,
         retry_delays: Sequence[float] = (0.0, 60.0, 300.0),
@@ -75,6 +77,7 @@ class SlackServer(Crowd):
         self._responses = ResponseUrls(ws, chat, replaces=replaces)
         self._responses.seconds = response_seconds
         ws.trigger_seconds = trigger_seconds
+        ws.tells_scopes = tells_scopes
         methods: dict[str, Method] = {CONNECT: self._connect, **chat.methods, **streams.methods, **info.methods}
         methods |= self.files.methods | views.methods
         tokens = {self.bot_token: False, self.app_token: True}

@@ -37,6 +37,7 @@ class Workspace:
         self.bot_user = f"U0{app}"
         self.bot_name = bot_name
         self.scopes = scopes
+        self.tells_scopes = True  # in the header of each answer
         self.trigger_seconds = 3.0  # reference/methods/views.open
         self.ago = 0.0  # how many seconds new messages are dated back
         self.people: dict[str, SlackUser] = {}

@@ -124,13 +124,12 @@ def message_json(ws: Workspace, message: SlackMessage, base: str) -> Json:
         body["streaming_state"] = message.streaming
     if message.reactions:
         body["reactions"] = [{"name": n, "users": list(who), "count": len(who)} for n, who in message.reactions]
-    replies = [m for m in ws.thread(message.channel, message.ts) if m.ts != message.ts]
     if message.thread_ts:
         body["thread_ts"] = message.thread_ts
         root = ws.messages[message.channel].get(message.thread_ts)
         if root:
             body["parent_user_id"] = root.user
-    elif replies:
+    elif replies := [m for m in ws.thread(message.channel, message.ts) if m.ts != message.ts]:
         who = list(dict.fromkeys(reply.user for reply in replies))
         body |= {"thread_ts": message.ts, "reply_count": len(replies), "reply_users": who}
         body |= {"reply_users_count": len(who), "latest_reply": replies[-1].ts}

@@ -12,6 +12,7 @@ from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import MasterNotFoundError, Sentinel
 from redis.backoff import ExponentialWithJitterBackoff
+from redis.driver_info import DriverInfo
 from redis.exceptions import ConnectionError, RedisClusterException, RedisError, TimeoutError
 
 from core import metrics
@@ -29,6 +30,8 @@ STEP_TIMEOUT_SECONDS = 5.0
 SENTINEL_TIMEOUT_SECONDS = 0.4  # for a Sentinel's answer: several may hang before one says where the primary is
 HEALTH_CHECK_SECONDS = 15  # after being idle for this long, a connection is checked before it is used
 
+# What a connection tells the server of the library. Without it, redis-py reads its version from the disk for each one.
+_DRIVER = DriverInfo()
 # In these messages redis-py repeats what we sent. That may be what people wrote, which must not get into a log.
 _SENT = re.compile(r"\(.*\)(?= of pipeline)|, with args beginning with.*|(?<=to execute ).*|\s+Command: .*", re.DOTALL)
 # What redis-py raises if a connection is closed during a command (https://github.com/redis/redis-py/issues/3835).
@@ -55,6 +58,7 @@ def connect(
         "health_check_interval": 0 if url.lower().startswith("unix") else HEALTH_CHECK_SECONDS,
         "retry": _once(),
         "protocol": 3,
+        "driver_info": _DRIVER,
     }
     try:
         match address.kind:
@@ -82,7 +86,7 @@ def _sentinels(address: RedisAddress, settings: dict[str, Any]) -> SentinelPool:
         "socket_connect_timeout": SENTINEL_TIMEOUT_SECONDS,
         "retry": Retry(ExponentialWithJitterBackoff(), 0),
     }
-    sentinel_settings |= {"protocol": 3, **dict(address.sentinel)}
+    sentinel_settings |= {"protocol": 3, "driver_info": _DRIVER, **dict(address.sentinel)}
     manager = Sentinel(list(address.hosts), sentinel_kwargs=sentinel_settings)  # type: ignore[no-untyped-call]
     options = settings | dict(address.options)
     return SentinelPool(address.service, manager, ssl=address.tls, **options)  # type: ignore[no-untyped-call]

@@ -14,6 +14,7 @@ import inspect
 import math
 import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from functools import cache
 from importlib.resources import files
 from typing import Any, Generic, ParamSpec, get_origin
 
@@ -31,22 +32,15 @@ _PLACE = re.compile(r"(?:KEYS|ARGV)\[\d+\]")
 class Script(Generic[P]):
     """A script's text and the names of its own KEYS and ARGV, which follow those of the one `after` which it comes."""
 
+    text: str
+    keys: tuple[str, ...]
+    args: tuple[str, ...]
+
     def __init__(self, stub: Callable[P, Any], after: "Script[Any] | None" = None) -> None:
         """Raises TypeError if header, body and stub do not agree."""
-        name = stub.__name__.strip("_")
-        own = (FOLDER / f"{name}.lua").read_text("utf-8")
-        declared = dict(_HEADER.findall(own))
-        self.keys, self.args = (tuple(declared.get(kind, "").split()) for kind in ("KEYS", "ARGV"))
-        self.text: str = (after.text if after else "") + own
-        if (self.keys, self.args) != (expected := _parameters(stub)):
-            raise TypeError(f"{name}.lua declares KEYS {self.keys} and ARGV {self.args}, but its stub {expected}")
-        places = dict(_places("KEYS", self.keys, len(after.keys) if after else 0))
-        places |= _places("ARGV", self.args, len(after.args) if after else 0)
-        assigned = _assigned(own)
-        wrong = [f"{each} is not {place}" for each, place in places.items() if assigned.get(each) != place]
-        wrong += [f"{place} has no name" for place in _PLACE.findall(own) if place not in places.values()]
-        if wrong:
-            raise TypeError(f"{name}.lua does not read what its header declares: {', '.join(wrong)}")
+        own = (FOLDER / f"{_name(stub)}.lua").read_text("utf-8")
+        self.text = (after.text if after else "") + own
+        self.keys, self.args = _checked(stub, own, len(after.keys) if after else 0, len(after.args) if after else 0)
 
     def pack(self, *keys: P.args, **args: P.kwargs) -> tuple[list[Any], list[Any]]:
         """The KEYS and the ARGV of a call."""
@@ -63,6 +57,28 @@ def load(redis: "Redis", stub: Callable[P, Any], after: Script[Any] | None = Non
         return await run(keys=packed_keys, args=packed_args)
 
     return call
+
+
+def _name(stub: Callable[..., Any]) -> str:
+    return stub.__name__.strip("_")
+
+
+@cache  # each client loads the same ones
+def _checked(
+    stub: Callable[..., Any], text: str, keys_before: int, args_before: int
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The names of a script's own KEYS and ARGV. Raises TypeError if header, body and stub do not agree."""
+    declared = dict(_HEADER.findall(text))
+    keys, args = (tuple(declared.get(kind, "").split()) for kind in ("KEYS", "ARGV"))
+    if (keys, args) != (expected := _parameters(stub)):
+        raise TypeError(f"{_name(stub)}.lua declares KEYS {keys} and ARGV {args}, but its stub {expected}")
+    places = dict(_places("KEYS", keys, keys_before)) | dict(_places("ARGV", args, args_before))
+    assigned = _assigned(text)
+    wrong = [f"{each} is not {place}" for each, place in places.items() if assigned.get(each) != place]
+    wrong += [f"{place} has no name" for place in _PLACE.findall(text) if place not in places.values()]
+    if wrong:
+        raise TypeError(f"{_name(stub)}.lua does not read what its header declares: {', '.join(wrong)}")
+    return keys, args
 
 
 def _parameters(stub: Callable[..., Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -48,6 +48,16 @@ QUICK_BOT_LIMITS = BotLimits(
 """The limits that the bot keeps in tests."""
 
 
+def paragraphs(number: int) -> list[str]:
+    """Numbered paragraphs; a message has room for six of them."""
+    return [f"Paragraph {each:02}. " + "word " * 60 for each in range(number)]
+
+
+def long_answer(number: int) -> str:
+    """An answer of so many paragraphs, which says where it ends."""
+    return "\n\n".join([*paragraphs(number), "End."])
+
+
 class DiscordRoom:
     """Acts for people in places, both by name: `#general` is a channel, `@ann` the direct channel with Ann."""
 

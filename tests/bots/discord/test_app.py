@@ -1,12 +1,11 @@
 """The Discord adapter at the wire: an unmodified discord.py and the whole core with the sandbox's Discord."""
 
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from redis.asyncio import Redis
 
 from bots.adapter import Examination
@@ -26,18 +25,11 @@ from core.inbound.menus import ASK, SUMMARISE
 from core.settings.environment import WrongConfig
 from core.store.redis.client import connection
 from core.turns import accepted
-from tests.bots.discord.harness import GENERAL, DiscordRoom, config_for, discord_server, room, running
+from tests.bots.discord.harness import GENERAL, DiscordRoom, config_for, discord_server, long_answer, room, running
 
 POST_ROUTE = "POST /channels/{channel}/messages"
 EDIT = "PATCH /channels/{channel}/messages/{message}"
 EDIT_RESPONSE = "PATCH /webhooks/{application}/{token}/messages/*"
-
-
-@pytest_asyncio.fixture
-async def here(redis_client: Redis) -> AsyncIterator[DiscordRoom]:
-    """A room on a Discord without rate limits."""
-    async with room(redis_client) as stage:
-        yield stage
 
 
 def _ends(shown: Interaction, text: str) -> Callable[[], bool]:
@@ -486,15 +478,13 @@ class TestCommands:
 
     async def test_a_long_answer_to_ask_continues_in_followups(self, here: DiscordRoom) -> None:
         """Text that does not fit into the response follows in further messages."""
-        here.nebula.answer_next(
-            "\n\n".join(f"Paragraph {number}. " + "word " * 60 for number in range(20)) + "\n\nEnd."
-        )
+        here.nebula.answer_next(long_answer(20))
         shown = await here.slash("ann", GENERAL, "ask", prompt="a lot")
         await here.until(lambda: shown.followups and shown.followups[-1].content.endswith("End."))
         await here.bot.runner.idle()
         assert len(shown.followups) >= 2
         together = "\n".join(message.content for message in shown.messages)
-        assert all(f"Paragraph {number}." in together for number in range(20))
+        assert all(f"Paragraph {number:02}." in together for number in range(20))
 
     async def test_an_answer_outlives_its_token(self, redis_client: Redis) -> None:
         """When the command's token expires, the same message is edited as an ordinary one until the end."""

@@ -18,12 +18,12 @@ from core.domain.options import Placement
 from core.domain.page import Page
 from core.domain.rates import RateLimitStatus
 from core.ratelimit.window import SlidingWindow
-from tests.bots.discord.harness import FASTER, GENERAL, DiscordRoom, room
+from tests.bots.discord.harness import FASTER, GENERAL, DiscordRoom, long_answer, room
 
 STOP = "Stop"
 FEW = DiscordLimits(webhook=DiscordLimit(3, 4.0))  # fewer calls in a longer window than the bot takes for granted
 SLOW = "w " * 900 + "end"  # at a slow pace for longer than any machine needs to show it, until the test releases it
-PAGES = "\n\n".join(f"Paragraph {number:02}. " + "word " * 60 for number in range(28)) + "\n\nEnd."
+PAGES = long_answer(28)
 
 
 def refused(here: DiscordRoom) -> bool:

@@ -1,19 +1,7 @@
 """What one person does too fast is refused, with a sentence once; others are served."""
 
-from collections.abc import AsyncIterator
-
-import pytest_asyncio
-from redis.asyncio import Redis
-
 from core.inbound.dispatcher import TOO_FAST
-from tests.bots.discord.harness import GENERAL, DiscordRoom, room
-
-
-@pytest_asyncio.fixture
-async def here(redis_client: Redis) -> AsyncIterator[DiscordRoom]:
-    """A room on a Discord without rate limits."""
-    async with room(redis_client) as stage:
-        yield stage
+from tests.bots.discord.harness import GENERAL, DiscordRoom
 
 
 async def test_slash_commands(here: DiscordRoom) -> None:

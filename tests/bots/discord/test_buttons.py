@@ -2,13 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
 import pytest
-import pytest_asyncio
 from redis.asyncio import Redis
 
 from bots.discord.components.buttons import buttons_of
@@ -25,13 +23,6 @@ from tests.bots.discord.harness import GENERAL, THUMBS, DiscordRoom, config_for,
 
 STOP, AGAIN, GOING_ON = "Stop", "Regenerate", "Continue"
 CALLBACK_ROUTE = "POST /interactions/{id}/{token}/callback"
-
-
-@pytest_asyncio.fixture
-async def here(redis_client: Redis) -> AsyncIterator[DiscordRoom]:
-    """A room on a Discord without rate limits."""
-    async with room(redis_client) as stage:
-        yield stage
 
 
 async def begun(

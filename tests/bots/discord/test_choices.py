@@ -1,10 +1,8 @@
 """Versions of an answer, its menu, and undo in Discord, at the wire: what people press and what they see then."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
 from redis.asyncio import Redis
 
 from bots.discord.components.buttons import pressed
@@ -20,13 +18,6 @@ from tests.bots.discord.test_buttons import AGAIN, ended, settled, texts
 
 BEFORE, AFTER, UNDO = "‹", "›", "Undo"
 PLACES = pytest.mark.parametrize("command", [False, True], ids=["said", "command"])
-
-
-@pytest_asyncio.fixture
-async def here(redis_client: Redis) -> AsyncIterator[DiscordRoom]:
-    """A room on a Discord without rate limits."""
-    async with room(redis_client) as stage:
-        yield stage
 
 
 def menu(here: DiscordRoom, message: DiscordMessage) -> Json:

@@ -1,12 +1,10 @@
 """Edited and deleted messages in Discord, at the wire: the bot's answers follow the change."""
 
 import time
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from redis.asyncio import Redis
 
 from bots.sandbox.discord.sessions import Intent
@@ -19,13 +17,6 @@ from tests.bots.discord.harness import GENERAL, DiscordRoom, config_for, room, r
 
 AGAIN = "Regenerate"
 READ = "GET /channels/{channel}/messages/{message}"
-
-
-@pytest_asyncio.fixture
-async def here(redis_client: Redis) -> AsyncIterator[DiscordRoom]:
-    """A room on a Discord without rate limits."""
-    async with room(redis_client) as stage:
-        yield stage
 
 
 async def answered(

@@ -1,11 +1,8 @@
 """Discord's surfaces beside the reply itself, at the wire: messages for one person alone, and deletions."""
 
 import time
-from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
-from redis.asyncio import Redis
 
 from bots.discord.api.rest import Token
 from bots.sandbox.discord.interactions import Interaction
@@ -15,18 +12,11 @@ from core.domain.errors import PlatformError
 from core.domain.options import Placement
 from core.domain.page import Page
 from core.domain.turn_id import TurnId
-from tests.bots.discord.harness import GENERAL, DiscordRoom, room
+from tests.bots.discord.harness import GENERAL, DiscordRoom
 
 SENTENCE = "You may not ask here."
 POST_ROUTE = "POST /channels/{channel}/messages"
 FOLLOW_UP = "POST /webhooks/{application}/{token}"
-
-
-@pytest_asyncio.fixture
-async def here(redis_client: Redis) -> AsyncIterator[DiscordRoom]:
-    """A room on a Discord without rate limits."""
-    async with room(redis_client) as stage:
-        yield stage
 
 
 def address(

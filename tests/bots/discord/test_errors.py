@@ -1,28 +1,18 @@
 """Errors of Discord's API by their codes: passing, of this message, of this channel, for good."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import pytest_asyncio
-from redis.asyncio import Redis
 
 from bots.discord.api.http import Http, NotPermitted, TokenExpired
 from bots.discord.outbound import channel_surface
 from bots.sandbox.discord.values import EPHEMERAL, SUPPRESS_EMBEDS
 from core.domain.errors import Forbidden, Gone, PlatformError, Rejected, Unreachable
-from tests.bots.discord.harness import GENERAL, DiscordRoom, discord_server, room
+from tests.bots.discord.harness import GENERAL, DiscordRoom, discord_server
 
 POST = "POST /channels/{channel}/messages"
 EDIT = "PATCH /channels/{channel}/messages/{message}"
 RESPOND = "PATCH /webhooks/{application}/{token}/messages/@original"
-
-
-@pytest_asyncio.fixture
-async def here(redis_client: Redis) -> AsyncIterator[DiscordRoom]:
-    """A room on a Discord without rate limits."""
-    async with room(redis_client) as stage:
-        yield stage
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,9 @@
 """Messages without a mention, at the wire: which the bot answers, with and without the Message Content intent."""
 
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import Awaitable
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from redis.asyncio import Redis
 
 from bots.sandbox.discord.sessions import Intent
@@ -14,12 +13,7 @@ from bots.sandbox.nebula.server import NebulaServer
 from tests.bots.discord.harness import GENERAL, DiscordRoom, config_for, discord_server, room, running
 from tests.bots.discord.test_backfill import present
 
-
-@pytest_asyncio.fixture
-async def here(redis_client: Redis) -> AsyncIterator[DiscordRoom]:
-    """A room whose bot reads everything."""
-    async with room(redis_client, privileged=Intent.MESSAGE_CONTENT) as stage:
-        yield stage
+PRIVILEGED = Intent.MESSAGE_CONTENT
 
 
 async def opened(here: DiscordRoom, who: str = "ann") -> DiscordChannel:

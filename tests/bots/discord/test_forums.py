@@ -1,9 +1,6 @@
 """Posts of forums and media channels, at the wire: which are answered, and what of them is the question."""
 
-from collections.abc import AsyncIterator
-
 import pytest
-import pytest_asyncio
 from redis.asyncio import Redis
 
 from bots.sandbox.discord.sessions import Intent
@@ -13,14 +10,8 @@ from tests.bots.discord.harness import DiscordRoom, config_for, discord_server, 
 from tests.bots.discord.test_backfill import present
 from tests.bots.discord.test_followups import seen
 
+PRIVILEGED = Intent.MESSAGE_CONTENT
 PICTURE = DiscordUpload("cat.png", b"\x89PNG", "image/png")
-
-
-@pytest_asyncio.fixture
-async def here(redis_client: Redis) -> AsyncIterator[DiscordRoom]:
-    """A room whose bot reads everything."""
-    async with room(redis_client, privileged=Intent.MESSAGE_CONTENT) as stage:
-        yield stage
 
 
 def forum(here: DiscordRoom, kind: ChannelKind = ChannelKind.FORUM) -> DiscordChannel:

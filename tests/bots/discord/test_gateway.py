@@ -2,10 +2,9 @@
 not."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
 import pytest
-import pytest_asyncio
 from redis.asyncio import Redis
 
 from bots.discord.inbound import client
@@ -27,13 +26,6 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "NEW_SESSION_SECONDS", 0.05)
     monkeypatch.setattr("discord.backoff.ExponentialBackoff.delay", lambda _: 0.01)
     monkeypatch.setattr("bots.discord.app.RETRY_SECONDS", 0.01)
-
-
-@pytest_asyncio.fixture
-async def here(redis_client: Redis) -> AsyncIterator[DiscordRoom]:
-    """A room on a Discord without rate limits."""
-    async with room(redis_client) as stage:
-        yield stage
 
 
 class TestSessions:

@@ -1,10 +1,7 @@
 """Pictures in Discord, at the wire: `/imagine` and `!imagine`, with Stop, Regenerate and what can go wrong."""
 
-from collections.abc import AsyncIterator
-
 import aiohttp
 import pytest
-import pytest_asyncio
 from redis.asyncio import Redis
 
 from bots.sandbox.discord.values import DiscordMessage, Overwrite, Permission
@@ -20,13 +17,6 @@ from tests.bots.discord.harness import GENERAL, THUMBS, DiscordRoom, room
 PROMPT = "a red cat, *very* @everyone"
 SHOWN = "a red cat, \\*very\\* @\u200beveryone"
 FLUX = "black-forest-labs/FLUX.1-schnell"
-
-
-@pytest_asyncio.fixture
-async def here(redis_client: Redis) -> AsyncIterator[DiscordRoom]:
-    """A room on a Discord without rate limits."""
-    async with room(redis_client) as stage:
-        yield stage
 
 
 async def drawn(here: DiscordRoom, text: str = f"@nebula !imagine {PROMPT}") -> tuple[DiscordMessage, DiscordMessage]:

@@ -31,6 +31,7 @@ from tests.bots.discord.harness import GENERAL, DiscordRoom, config_for, discord
 from tests.bots.discord.test_files import content
 from tests.bots.discord.test_room_requests import quoted, stored
 
+PRIVILEGED = Intent.MESSAGE_CONTENT
 INTENT = f"I can't see what others wrote: the Message Content intent is off. Use Apps → {ASK} on a message."
 UNREAD = "I could not read the message that you chose."
 NOT_ALLOWED = "I am not allowed to read"
@@ -44,20 +45,6 @@ FOLLOW_UP = "POST /webhooks/{application}/{token}"
 async def either(redis_client: Redis, request: pytest.FixtureRequest) -> AsyncIterator[DiscordRoom]:
     """A room with the intent, and one without."""
     async with room(redis_client, privileged=request.param) as stage:
-        yield stage
-
-
-@pytest_asyncio.fixture
-async def here(redis_client: Redis) -> AsyncIterator[DiscordRoom]:
-    """A room whose bot may read what people write."""
-    async with room(redis_client, privileged=Intent.MESSAGE_CONTENT) as stage:
-        yield stage
-
-
-@pytest_asyncio.fixture
-async def blind(redis_client: Redis) -> AsyncIterator[DiscordRoom]:
-    """A room whose bot has no privileged intent."""
-    async with room(redis_client) as stage:
         yield stage
 
 

@@ -1,9 +1,6 @@
 """Presets, personal defaults and a model for one question in Discord at the wire."""
 
-from collections.abc import AsyncIterator
-
 import pytest
-import pytest_asyncio
 from redis.asyncio import Redis
 
 from bots.discord.components.commands import definitions
@@ -13,13 +10,6 @@ from tests.bots.discord.harness import GENERAL, DiscordRoom, room
 
 RANDOM = "#random"
 CODER, LLAMA = "Qwen/Qwen2.5-Coder-32B-Instruct", "meta-llama/Llama-3.1-8B-Instruct"
-
-
-@pytest_asyncio.fixture
-async def here(redis_client: Redis) -> AsyncIterator[DiscordRoom]:
-    """A room on a Discord without rate limits; max manages its channels, ada the server."""
-    async with room(redis_client) as stage:
-        yield stage
 
 
 def rules(here: DiscordRoom) -> str:

@@ -1,11 +1,9 @@
 """Answers to `/ask` in Discord, at the wire: private ones stay private, and an expired token loses nothing."""
 
 import time
-from collections.abc import AsyncIterator
 from types import SimpleNamespace
 
 import pytest
-import pytest_asyncio
 from redis.asyncio import Redis
 
 from bots.discord.inbound import asking
@@ -23,6 +21,7 @@ from tests.bots.discord.harness import (
     DiscordRoom,
     config_for,
     discord_server,
+    long_answer,
     room,
     running,
 )
@@ -32,14 +31,7 @@ EDIT = "PATCH /channels/{channel}/messages/{message}"
 RESPOND = "PATCH /webhooks/{application}/{token}/messages/*"
 FOLLOW_UP = "POST /webhooks/{application}/{token}"
 DEAD_TOKENS = [(401, 50027), (404, 10015)]
-LONG_PRIVATE_ANSWER = "\n\n".join(f"Paragraph {number:02}. " + "word " * 60 for number in range(14)) + "\n\nEnd."
-
-
-@pytest_asyncio.fixture
-async def here(redis_client: Redis) -> AsyncIterator[DiscordRoom]:
-    """A room on a Discord without rate limits."""
-    async with room(redis_client) as stage:
-        yield stage
+LONG = long_answer(14)
 
 
 async def asked(here: DiscordRoom, who: str = "ann", where: str = GENERAL, prompt: str = "topsecret?") -> Interaction:
@@ -79,7 +71,7 @@ class TestPrivate:
 
     async def test_a_private_answer_is_seen_by_one_person(self, here: DiscordRoom) -> None:
         """The response and its followups are for the person alone, from the first status to the last word."""
-        shown = await answered(here, LONG_PRIVATE_ANSWER)
+        shown = await answered(here, LONG)
         assert len(shown.messages) >= 3
         assert complete(list(shown.messages))
         assert all(message.ephemeral_for == here.people["ann"].id for message in shown.messages)
@@ -100,7 +92,7 @@ class TestPrivate:
     async def test_the_file_of_a_private_answer_is_private(self, redis_client: Redis) -> None:
         """An answer that is too long for messages comes as a file that the person alone sees."""
         async with room(redis_client, changes={"reply_pages": 1}) as here:
-            here.nebula.answer_next(LONG_PRIVATE_ANSWER)
+            here.nebula.answer_next(LONG)
             shown = await asked(here)
             await here.until(lambda: any(message.attachments for message in shown.messages))
             await here.bot.runner.idle()
@@ -185,7 +177,7 @@ class TestPrivate:
             here.discord.faults.error(FOLLOW_UP, 401, None, code=50027, before=1)
             here.discord.faults.error(RESPOND, 401, None, code=50027, before=4)
             here.nebula.pace = 1000
-            here.nebula.answer_next(LONG_PRIVATE_ANSWER)
+            here.nebula.answer_next(LONG)
             shown = await asked(here)
             await here.until(lambda: here.said("@ann") and here.said("@ann")[-1].endswith("End."))
             await here.bot.runner.idle()
@@ -299,13 +291,13 @@ class TestTokens:
     async def test_a_token_that_dies_between_two_messages(self, here: DiscordRoom) -> None:
         """The text continues in ordinary messages, each part once."""
         here.discord.faults.error(FOLLOW_UP, 401, None, code=50027, before=1)
-        here.nebula.answer_next(LONG_PRIVATE_ANSWER)
+        here.nebula.answer_next(LONG)
         await here.slash("ann", GENERAL, "ask", prompt="a lot")
         await here.until(lambda: complete(here.shown(GENERAL)))
 
     async def test_a_superfluous_message_of_a_dead_token_is_deleted(self, here: DiscordRoom) -> None:
         """A shorter answer that replaces a long one leaves none of the other messages behind."""
-        here.nebula.answer_next(LONG_PRIVATE_ANSWER)
+        here.nebula.answer_next(LONG)
         shown = await here.slash("ann", GENERAL, "ask", prompt="a lot")
         await here.until(lambda: complete(here.shown(GENERAL)) and AGAIN in here.buttons(here.shown(GENERAL)[-1]))
         await here.bot.runner.idle()
@@ -321,7 +313,7 @@ class TestTokens:
             here.discord.faults.reset(FOLLOW_UP, times=2)
         else:
             here.discord.faults.error(FOLLOW_UP, 503, times=2)
-        here.nebula.answer_next(LONG_PRIVATE_ANSWER)
+        here.nebula.answer_next(LONG)
         await here.slash("ann", GENERAL, "ask", prompt="a lot")
         await here.until(lambda: complete(here.shown(GENERAL)))
         await here.bot.runner.idle()

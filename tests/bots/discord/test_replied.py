@@ -1,22 +1,13 @@
 """What a question refers to: the message it replies to, forwarded cards, and messages that a proxy posts again."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from redis.asyncio import Redis
 
 from bots.sandbox.discord.sessions import Intent
 from bots.sandbox.discord.values import DiscordMessage
-from tests.bots.discord.harness import GENERAL, DiscordRoom, config_for, room, running
-
-
-@pytest_asyncio.fixture
-async def here(redis_client: Redis) -> AsyncIterator[DiscordRoom]:
-    """A room on a Discord without rate limits."""
-    async with room(redis_client) as stage:
-        yield stage
+from tests.bots.discord.harness import GENERAL, DiscordRoom, config_for, running
 
 
 async def asked(here: DiscordRoom, text: str, other: DiscordMessage, **options: Any) -> str:

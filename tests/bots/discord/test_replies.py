@@ -1,18 +1,16 @@
 """How an answer ends in Discord, at the wire: by the channel's settings, as a file, and despite failures."""
 
 import logging
-from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
-import pytest_asyncio
 from redis.asyncio import Redis
 
 from bots.sandbox.discord import validation
 from bots.sandbox.discord.values import SUPPRESS_EMBEDS, DiscordChannel, DiscordMessage, Overwrite, Permission
 from bots.sandbox.nebula.faults import NebulaFault, Thought
 from core.reply.layout import FILTERED, IN_FILE, NO_FILE, NO_MORE, REFUSED_REST, WILL_BE_FILE
-from tests.bots.discord.harness import GENERAL, THUMBS, DiscordRoom, room
+from tests.bots.discord.harness import GENERAL, THUMBS, DiscordRoom, long_answer, paragraphs, room
 
 STOP, AGAIN = "Stop", "Regenerate"
 POST_ROUTE = "POST /channels/{channel}/messages"
@@ -20,16 +18,8 @@ EDIT = "PATCH /channels/{channel}/messages/{message}"
 RESPOND = "PATCH /webhooks/{application}/{token}/messages/*"
 FOLLOW_UP = "POST /webhooks/{application}/{token}"
 THINKER = "deepseek-ai/DeepSeek-R1-Distill-Llama-70B"
-PARAGRAPHS = [f"Paragraph {number:02}. " + "word " * 60 for number in range(20)]
-LONG_ANSWER = "\n\n".join(PARAGRAPHS) + "\n\nEnd."
+PARAGRAPHS, LONG = paragraphs(20), long_answer(20)
 COMMAND = pytest.mark.parametrize("command", [False, True])
-
-
-@pytest_asyncio.fixture
-async def here(redis_client: Redis) -> AsyncIterator[DiscordRoom]:
-    """A room on a Discord without rate limits."""
-    async with room(redis_client) as stage:
-        yield stage
 
 
 async def ask(here: DiscordRoom, where: str | DiscordChannel = GENERAL, *, command: bool) -> None:
@@ -120,9 +110,9 @@ class TestLooks:
     async def test_link_previews_stay_suppressed(self, here: DiscordRoom, command: bool) -> None:
         """Neither an edit nor a further message nor a new answer brings link previews back."""
         here.nebula.pace = 1000
-        messages = await answered(here, "https://example.com " + LONG_ANSWER, command=command)
+        messages = await answered(here, "https://example.com " + LONG, command=command)
         assert len(messages) >= 3
-        here.nebula.answer_next("https://example.org " + LONG_ANSWER)
+        here.nebula.answer_next("https://example.org " + LONG)
         await here.press("ann", messages[-1], AGAIN)
         await here.until(lambda: AGAIN in here.buttons(here.shown(GENERAL)[-1]) and "org" in here.said(GENERAL)[0])
         assert all(message.flags & SUPPRESS_EMBEDS for message in here.shown(GENERAL))
@@ -141,7 +131,7 @@ class TestFiles:
         """Its beginning stays readable in the channel, the file below has the exact text, and neither pings."""
         async with room(redis_client, changes={"reply_pages": 2}) as here:
             ann = here.people["ann"].id
-            answer = f"@everyone <@{ann}> ünïcode 👩‍🌾\n\n{LONG_ANSWER}"
+            answer = f"@everyone <@{ann}> ünïcode 👩‍🌾\n\n{LONG}"
             held = here.nebula.hold(900)
             here.nebula.answer_next(answer)
             await ask(here, command=command)
@@ -168,7 +158,7 @@ class TestFiles:
             here.discord.faults.error(
                 FOLLOW_UP if command else POST_ROUTE, status, code=code, before=1 if command else 2
             )
-            here.nebula.answer_next(LONG_ANSWER)
+            here.nebula.answer_next(LONG)
             await ask(here, command=command)
             await here.until(lambda: any(NO_FILE in message.content for message in here.shown(GENERAL)))
             await here.bot.runner.idle()
@@ -182,7 +172,7 @@ class TestFiles:
             denied = Permission.ATTACH_FILES
             rules = (Overwrite(here.guild.id, deny=denied), Overwrite(here.me.id, deny=denied))
             here.discord.overwrite(here.place(GENERAL), *rules)
-            here.nebula.answer_next(LONG_ANSWER)
+            here.nebula.answer_next(LONG)
             await ask(here, command=False)
             await here.until(lambda: any(NO_FILE in message.content for message in here.shown(GENERAL)))
             assert len(here.shown(GENERAL)) == 1
@@ -208,7 +198,7 @@ class TestFiles:
 
 async def ask_long(here: DiscordRoom, *, command: bool) -> None:
     """The long answer with its file, until the end."""
-    here.nebula.answer_next(LONG_ANSWER)
+    here.nebula.answer_next(LONG)
     await ask(here, command=command)
     await here.until(lambda: any(message.attachments for message in here.shown(GENERAL)))
     await here.bot.runner.idle()
@@ -243,7 +233,7 @@ class TestInterruptedReplies:
                 here.discord.faults.reset(POST_ROUTE, before=before)
             else:
                 here.discord.faults.error(POST_ROUTE, 503, before=before)
-        here.nebula.answer_next(LONG_ANSWER)
+        here.nebula.answer_next(LONG)
         await ask(here, command=False)
         await here.until(lambda: is_whole(here.shown(GENERAL)))
         await here.bot.runner.idle()
@@ -267,7 +257,7 @@ class TestInterruptedReplies:
         """The posted text says that no more can follow, the model's request ends, and the bot answers in other
         places."""
         here.nebula.pace = 400
-        here.nebula.answer_next(LONG_ANSWER * 20)
+        here.nebula.answer_next(LONG * 20)
         await ask(here, command=False)
         await here.until(lambda: here.shown(GENERAL))
         denied = Permission.SEND_MESSAGES
@@ -316,7 +306,7 @@ async def test_a_message_that_is_too_long_is_cut_smaller(
 ) -> None:
     """Where Discord refuses a length that we take to fit, all of the answer still comes."""
     monkeypatch.setattr(validation, "MAX_CONTENT", 1500)
-    messages = await answered(here, LONG_ANSWER, command=command)
+    messages = await answered(here, LONG, command=command)
     assert all(len(message.content) <= 1500 for message in messages)
     assert " ".join(message.content for message in messages).split()[-1] == "End."
     assert all(f"Paragraph {number:02}." in "".join(m.content for m in messages) for number in range(20))

@@ -1,12 +1,10 @@
 """What is said around a question on Discord, at the wire: what is read, in which order, and what is said to be
 missing."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from redis.asyncio import Redis
 
 from bots.discord.room import history
@@ -27,23 +25,10 @@ from core.domain.surroundings import NOTHING_SAID, Gap, Reach, Role, Said, Surro
 from core.domain.turn_id import TurnId
 from tests.bots.discord.harness import GENERAL, DiscordRoom, config_for, room, running
 
+PRIVILEGED = Intent.MESSAGE_CONTENT
 LIST = "GET /channels/{channel}/messages"
 GET = "GET /channels/{channel}/messages/{message}"
 RANDOM = "#random"
-
-
-@pytest_asyncio.fixture
-async def here(redis_client: Redis) -> AsyncIterator[DiscordRoom]:
-    """A room whose bot may read what people write."""
-    async with room(redis_client, privileged=Intent.MESSAGE_CONTENT) as stage:
-        yield stage
-
-
-@pytest_asyncio.fixture
-async def blind(redis_client: Redis) -> AsyncIterator[DiscordRoom]:
-    """A room whose bot has no privileged intent."""
-    async with room(redis_client) as stage:
-        yield stage
 
 
 def place_of(here: DiscordRoom, channel: DiscordChannel) -> Place:

@@ -1,8 +1,5 @@
 """The room around a question on Discord, from what people write to the model's request and the small print."""
 
-from collections.abc import AsyncIterator
-
-import pytest_asyncio
 from redis.asyncio import Redis
 
 from bots.sandbox.discord.sessions import Intent
@@ -10,12 +7,7 @@ from bots.sandbox.discord.values import DiscordChannel
 from core.prompt.quoting import BEGIN, END
 from tests.bots.discord.harness import GENERAL, DiscordRoom, room
 
-
-@pytest_asyncio.fixture
-async def here(redis_client: Redis) -> AsyncIterator[DiscordRoom]:
-    """A room whose bot may read what people write."""
-    async with room(redis_client, privileged=Intent.MESSAGE_CONTENT) as stage:
-        yield stage
+PRIVILEGED = Intent.MESSAGE_CONTENT
 
 
 async def deploy(here: DiscordRoom) -> DiscordChannel:

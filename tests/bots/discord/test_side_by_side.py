@@ -1,26 +1,16 @@
 """Replies beside each other in one place, at the wire: each page tells which one it follows, and nobody is pinged."""
 
-from collections.abc import AsyncIterator
-
 import pytest
-import pytest_asyncio
 from redis.asyncio import Redis
 
 from bots.sandbox.discord.values import DiscordChannel, DiscordMessage, Overwrite, Permission
 from bots.sandbox.nebula.server import NebulaServer
-from tests.bots.discord.harness import GENERAL, DiscordRoom, config_for, discord_server, room, running
+from tests.bots.discord.harness import GENERAL, DiscordRoom, config_for, discord_server, long_answer, room, running
 
 AGAIN, GO_ON = "Regenerate", "Continue"
 POST_ROUTE = "POST /channels/{channel}/messages"
 FOLLOW_UP = "POST /webhooks/{application}/{token}"
-LONG = "\n\n".join(f"Paragraph {number:02}. " + "word " * 60 for number in range(14)) + "\n\nEnd."
-
-
-@pytest_asyncio.fixture
-async def here(redis_client: Redis) -> AsyncIterator[DiscordRoom]:
-    """A room on a Discord without rate limits."""
-    async with room(redis_client) as stage:
-        yield stage
+LONG = long_answer(14)
 
 
 async def answered(here: DiscordRoom, where: str | DiscordChannel = GENERAL) -> tuple[DiscordMessage, ...]:

@@ -1,29 +1,18 @@
 """Files out of an answer in Discord, at the wire: its code and its tables, for whoever presses the button."""
 
-from collections.abc import AsyncIterator
-
 import aiohttp
-import pytest_asyncio
-from redis.asyncio import Redis
 
 from bots.sandbox.discord.interactions import Interaction
 from bots.sandbox.discord.text import walk
 from bots.sandbox.discord.values import DiscordMessage
 from core.domain.chat import Finish
 from core.inbound.buttons import CODE, NOT_KEPT_HERE, TABLES
-from tests.bots.discord.harness import GENERAL, THUMBS, DiscordRoom, room
+from tests.bots.discord.harness import GENERAL, THUMBS, DiscordRoom
 
 CODE_LINES = "\n".join(f"print({number})  # a line of a program" for number in range(90))
 SCRIPT = "#!/bin/sh\necho hi"
 TABLE = "| name | sum |\n|---|---|\n| a | =1+1 |"
 ANSWER = f"Here it is:\n\n```python\n{CODE_LINES}\n```\n\n```sh\n{SCRIPT}\n```\n\n{TABLE}\n\nDone."
-
-
-@pytest_asyncio.fixture
-async def here(redis_client: Redis) -> AsyncIterator[DiscordRoom]:
-    """A room on a Discord without rate limits."""
-    async with room(redis_client) as stage:
-        yield stage
 
 
 async def answered(here: DiscordRoom, answer: str = ANSWER) -> DiscordMessage:

@@ -1,11 +1,9 @@
 """What Discord does not say is "not yet": nobody gets past an access list, or more rights, because a call failed."""
 
-from collections.abc import AsyncIterator
 from itertools import count
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from redis.asyncio import Redis
 
 from bots.discord.inbound import channels
@@ -25,13 +23,6 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(channels, "FIRST_PAUSE_SECONDS", 0.01)
     monkeypatch.setattr(channels, "LONGEST_PAUSE_SECONDS", 0.02)
     monkeypatch.setattr(channels, "LOOKUP_SECONDS", 0.1)
-
-
-@pytest_asyncio.fixture
-async def here(redis_client: Redis) -> AsyncIterator[DiscordRoom]:
-    """A room on a Discord without rate limits."""
-    async with room(redis_client) as stage:
-        yield stage
 
 
 def hidden_thread(here: DiscordRoom) -> DiscordChannel:

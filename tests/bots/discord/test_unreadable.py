@@ -1,12 +1,10 @@
 """Gateway events that discord.py can't read: each is lost alone, and what matters of it is read all the same."""
 
 import logging
-from collections.abc import AsyncIterator
 from typing import Any
 
 import discord
 import pytest
-import pytest_asyncio
 from redis.asyncio import Redis
 
 from bots.discord.components.commands import is_private, typed
@@ -21,13 +19,6 @@ POLL: dict[str, Any] = {
     "allow_multiselect": False,
     "layout_type": 1,
 }
-
-
-@pytest_asyncio.fixture
-async def here(redis_client: Redis) -> AsyncIterator[DiscordRoom]:
-    """A room on a Discord without rate limits."""
-    async with room(redis_client) as stage:
-        yield stage
 
 
 def send(here: DiscordRoom, event: str, payload: Any) -> None:

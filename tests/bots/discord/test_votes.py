@@ -1,10 +1,8 @@
 """Votes on answers in Discord, at the wire: thumbs, the reason for a bad one, and who reads it."""
 
 import logging
-from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
 from redis.asyncio import Redis
 
 from bots.discord.components.votes import asks_why, thumbs
@@ -23,20 +21,12 @@ from tests.bots.discord.harness import (
     DiscordRoom,
     config_for,
     discord_server,
-    room,
     running,
 )
 
 UP, DOWN = THUMBS
 AGAIN = "Regenerate"
 CALLBACK_ROUTE = "POST /interactions/{id}/{token}/callback"
-
-
-@pytest_asyncio.fixture
-async def here(redis_client: Redis) -> AsyncIterator[DiscordRoom]:
-    """A room on a Discord without rate limits."""
-    async with room(redis_client) as stage:
-        yield stage
 
 
 async def answer(here: DiscordRoom, text: str = "The answer.", where: str = GENERAL) -> DiscordMessage:

@@ -13,6 +13,7 @@ import aiohttp
 
 from bots.compose import assemble, chat_model
 from bots.sandbox.nebula.server import NebulaServer
+from bots.sandbox.slack.events import SUBSCRIPTIONS
 from bots.sandbox.slack.limits import NO_SLACK_LIMITS
 from bots.sandbox.slack.people import InteractionResult, Submission
 from bots.sandbox.slack.server import SlackServer
@@ -39,6 +40,8 @@ RETRIES = (0.05,) * 10_000
 
 # For a bot whose Slack has no deadlines.
 ENDLESS = Patience(names=HANG_SECONDS, room=HANG_SECONDS, rights=HANG_SECONDS, form=HANG_SECONDS)
+# The server of an app that hears nothing but mentions: where thousands of messages are there to be read, not heard.
+HEARS_MENTIONS = {"subscriptions": SUBSCRIPTIONS - {"message.channels"}}
 # The calls that change the screen.
 DRAWING = {"chat.postMessage", "chat.update", "chat.startStream", "chat.appendStream", "chat.stopStream"}
 

@@ -23,7 +23,7 @@ from core.domain.surroundings import CHOSEN_CHARACTERS, Role, Said
 from core.inbound.dispatcher import Dispatcher
 from core.inbound.menus import ALONE
 from core.store.turns import Acceptance
-from tests.bots.slack.harness import SlackRoom, slack_room
+from tests.bots.slack.harness import HEARS_MENTIONS, SlackRoom, slack_room
 from tests.bots.slack.test_surroundings import quoted
 from tests.core.turns.test_reading import stored
 
@@ -399,7 +399,7 @@ async def test_of_a_thread_that_can_not_be_read_the_message_is_summarised(redis_
 
 async def test_of_a_long_thread_the_newest_are_summarised(redis_url: str) -> None:
     """With few calls, and a sentence that says so."""
-    async with slack_room(redis_url, reply_listen="mention") as room:
+    async with slack_room(redis_url, reply_listen="mention", server=HEARS_MENTIONS) as room:
         room.slack.backdate(5_000)
         root = await room.say("bob", "#general", "the deploy failed")
         for number in range(5_000):

@@ -12,7 +12,7 @@ from bots.slack.api.workspace import Patience
 from bots.slack.inbound.surroundings import MAX_CALLS
 from bots.slack.manifest import FOR_HISTORY, SCOPES
 from core.prompt.quoting import BEGIN, END
-from tests.bots.slack.harness import ENDLESS, SlackRoom, slack_room
+from tests.bots.slack.harness import ENDLESS, HEARS_MENTIONS, SlackRoom, slack_room
 from tests.bounds import HANG_SECONDS
 
 IN_TIME = "I could not read what others said here in time."
@@ -198,7 +198,7 @@ async def test_a_link_into_a_thread_is_read(room: SlackRoom) -> None:
 async def test_of_a_long_thread_the_newest_are_read(redis_url: str, replies: int, pause: float) -> None:
     """With few calls, however long it is, and however long ago its newest message was written; what all of them reply
     to stays in front."""
-    async with slack_room(redis_url, reply_listen="mention") as room:
+    async with slack_room(redis_url, reply_listen="mention", server=HEARS_MENTIONS) as room:
         room.slack.backdate(replies + pause)
         root = (await room.say("bob", "#general", "the deploy failed")).ts
         for number in range(replies):
@@ -217,7 +217,7 @@ async def test_of_a_long_thread_the_newest_are_read(redis_url: str, replies: int
 async def test_of_a_thread_that_was_quiet_for_long_the_newest_are_read(redis_url: str) -> None:
     """A thousand replies in a year, and then four thousand in a day."""
     year, day = 365 * 86_400.0, 86_400.0
-    async with slack_room(redis_url, reply_listen="mention") as room:
+    async with slack_room(redis_url, reply_listen="mention", server=HEARS_MENTIONS) as room:
         room.slack.backdate(year)
         root = (await room.say("bob", "#general", "the deploy failed")).ts
         for number in range(5_000):

@@ -26,7 +26,7 @@ def zipped(parts: Mapping[str, bytes | str]) -> bytes:
     written = BytesIO()
     with zipfile.ZipFile(written, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in parts.items():
-            archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)  # always the same bytes
+            archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED, 1)  # always the same bytes
     return written.getvalue()
 
 
@@ -173,7 +173,8 @@ def png(width: int, height: int, packed: bytes) -> bytes:
 
 
 def packed_zeros(megabytes: int) -> bytes:
-    """A zlib stream of zeros, made without having them all."""
-    packer = zlib.compressobj(9)
-    block = bytes(1_000_000)
-    return b"".join(packer.compress(block) for _ in range(megabytes)) + packer.flush()
+    """A zlib stream of zeros: one megabyte of them, packed so that it can stand any number of times."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)  # without beginning and end
+    block = packer.compress(bytes(1_000_000)) + packer.flush(zlib.Z_FULL_FLUSH)
+    checksum = megabytes * 1_000_000 % 65_521 << 16 | 1  # Adler-32 of zeros
+    return b"\x78\xda" + block * megabytes + packer.flush() + struct.pack(">I", checksum)

@@ -67,7 +67,7 @@ class BlockingRedis:
     def __enter__(self) -> Self:
         self._runner = asyncio.Runner()
         self.redis: Redis = connect(self._url)
-        self.turns = Turns(self.redis, LIMITS, partitions=4)
+        self.turns = Turns(self.redis, LIMITS, partitions=2)
         self.records = ConversationLookups(self.turns.mailboxes)
         return self
 
