@@ -51,8 +51,10 @@ async def run(folder: Path, *arguments: str, said: str = "", **settings: str) ->
     """Run a command to its end; returns its exit status, standard output and standard error.
 
     With settings that are not ours it starts anew: Python and the libraries read some of theirs when they are loaded.
+    So it does on macOS, whose own libraries do not work in a fork.
     """
-    if not all(name.startswith(program.OUR_PREFIXES) for name in settings) or len(said.encode()) > _MOST_SAID:
+    ours = all(name.startswith(program.OUR_PREFIXES) for name in settings)
+    if not ours or len(said.encode()) > _MOST_SAID or sys.platform == "darwin":
         return await program.run(folder, *arguments, said=said, **settings)
     inputs, outputs, errors, words = (os.pipe() for _ in range(4))
     os.write(inputs[1], said.encode())
