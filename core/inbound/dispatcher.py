@@ -121,10 +121,10 @@ class Dispatcher:
         """How many seconds at most to look back for missed questions; 0: not at all."""
         return self._presence.look_back
 
-    async def away(self, name: str, margin: float = 0.0) -> float:
+    async def away(self, name: str) -> float:
         """For how many seconds no process heard this platform (`slack/T1`, `discord`), limited to the time to look
-        back; 0 if one did, or if looking back is switched off. `margin`: see Presence. Raises StoreError."""
-        return await self._presence.away(name, margin)
+        back; 0 if one did, or if looking back is switched off. Raises StoreError."""
+        return await self._presence.away(name)
 
     async def present(self, name: str) -> None:
         """This platform is connected now. Call it about every half minute. Never raises."""

@@ -1,6 +1,5 @@
 """Presence in Redis: when any process last heard from a platform, so that the bot can look for what it missed."""
 
-import time
 from typing import Any
 
 from redis.asyncio import Redis
@@ -10,7 +9,7 @@ from core.store.redis.client import guarded
 from core.store.redis.scripts import load
 from core.store.redis.spaces import Spaces
 
-# After a longer absence a platform counts as new, of which this process hears for the first time.
+# After a longer absence a platform counts as new, and the bot looks for nothing.
 _KEEP_SECONDS = 7 * 86_400.0
 
 
@@ -23,23 +22,15 @@ class Presence:
 
     def __init__(self, redis: "Redis", look_back: float, spaces: Spaces | None = None) -> None:
         self.look_back, self._spaces = look_back, spaces or Spaces()
-        self._begun = time.monotonic()
-        self._heard: set[str] = set()  # whose presence this process has recorded
         self._presence = load(redis, _presence)
 
-    async def away(self, name: str, margin: float = 0.0) -> float:
-        """Seconds since any process heard from this platform, and `margin` for what seemed to be heard. Of a new one,
-        just those since this process began: people may ask before the first connection is there. But 0 if the record
-        was lost, since with it went all that tells which questions were answered. Raises StoreError."""
-        if (passed := await self._since(name, present=False)) < 0 and name not in self._heard:
-            passed, margin = time.monotonic() - self._begun, 0.0
-        gap = min(self.look_back, max(0.0, passed))
-        return gap + margin if gap else 0.0
+    async def away(self, name: str) -> float:
+        """Seconds since any process heard from this platform; 0 if it is new. Raises StoreError."""
+        return min(self.look_back, max(0.0, await self._since(name, present=False)))
 
     async def present(self, name: str) -> None:
         """Record that this platform is heard from now. Raises StoreError."""
         await self._since(name, present=True)
-        self._heard.add(name)
 
     async def _since(self, name: str, *, present: bool) -> float:
         async with guarded():

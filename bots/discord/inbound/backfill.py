@@ -109,10 +109,10 @@ class DiscordBackfill:
     async def _look_back(self) -> None:
         self._session = False
         try:
-            seconds = await self._dispatcher.away(self._shard.name, MARGIN_SECONDS)
+            seconds = await self._dispatcher.away(self._shard.name)
             if seconds <= 0:
                 return
-            guilds, since = list(self._client.guilds), _snowflake(time.time() - seconds)
+            guilds, since = list(self._client.guilds), _snowflake(time.time() - seconds - MARGIN_SECONDS)
             self._unseen = {guild.id: since for guild in guilds if guild.unavailable}
             asked = await self._through_all(guilds, await self._direct(), since)
         except StoreError:

@@ -91,23 +91,6 @@ async def test_a_new_session_looks_back_and_a_resumed_one_does_not(
         assert lists(here) == [here.place(GENERAL).id]
 
 
-async def test_what_is_asked_during_the_first_start_is_found(here: DiscordRoom, redis_client: Redis) -> None:
-    """Nobody was ever here before, so there is no time of which it is known that somebody listened."""
-    await redis_client.delete("nb:p:{discord}")
-    here.nebula.answer_next("Found.")
-    connecting = here.discord.faults.hold("GET /users/@me")
-
-    async def ask() -> None:
-        await here.until(lambda: connecting.met)
-        await here.say("ann", GENERAL, "@nebula hello")
-        connecting.release()
-
-    async with asyncio.TaskGroup() as group:
-        group.create_task(ask())
-        async with bot(here, redis_client):
-            await here.until(lambda: here.said(GENERAL) == ["Found."])
-
-
 async def test_direct_messages_are_found_too(here: DiscordRoom, redis_client: Redis) -> None:
     """The bot finds those of people who have talked with it before: the gateway does not list these channels."""
     async with bot(here, redis_client):
