@@ -134,7 +134,7 @@ class Question:
 
     @property
     def words(self) -> str:
-        """What the history keeps: the text, with the names of its files, which is all it keeps of them."""
+        """What the history repeats: the text, with the names of its files, whose text it does not keep."""
         names = " ".join(f"[file: {each.name.translate(BRACKETS)}]" for each in self.attachments)
         text = f"imagine {self.text}" if self.draws else self.text
         return "\n\n".join(filter(None, (text, names)))

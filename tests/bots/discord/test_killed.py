@@ -1,6 +1,7 @@
 """SIGKILL in the middle of what people pressed, in Discord, at the wire: the next process finds one state, not two."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
@@ -43,16 +44,20 @@ def program(here: DiscordRoom, redis_url: str) -> dict[str, str]:
     }
 
 
-async def answered(here: DiscordRoom, *answers: str) -> DiscordMessage:
-    """The reply of another process to a question that was answered again and again."""
-    here.nebula.answer_next(answers[0])
-    await here.say("ann", GENERAL, "@nebula question")
-    await shown(here, answers[0])
-    for each in answers[1:]:
-        here.nebula.answer_next(each)
+@asynccontextmanager
+async def doomed(here: DiscordRoom, redis_url: str, folder: Path) -> AsyncIterator[DiscordMessage]:
+    """Run the program until two versions of an answer are shown; yields their message. Then it is killed."""
+    async with started(folder, "run", **program(here, redis_url)) as process:
+        await here.until(lambda: here.discord.gateway.sessions)
+        here.nebula.answer_next("One.")
+        await here.say("ann", GENERAL, "@nebula question")
+        await shown(here, "One.")
+        here.nebula.answer_next("Two.")
         await insist(here, here.shown(GENERAL)[0], AGAIN)
-        await shown(here, each)
-    return here.shown(GENERAL)[0]
+        await shown(here, "Two.")
+        yield here.shown(GENERAL)[0]
+        process.kill()
+        await process.wait()
 
 
 async def shown(here: DiscordRoom, answer: str) -> None:
@@ -82,14 +87,10 @@ async def test_a_killed_process_leaves_the_version_that_was_chosen(
     here: DiscordRoom, redis_client: Redis, redis_url: str, tmp_path: Path
 ) -> None:
     """Between the edit and the commit: the next process shows it once more, and it is in the history."""
-    async with started(tmp_path, "run", **program(here, redis_url)) as killed:
-        await here.until(lambda: here.discord.gateway.sessions)
-        message = await answered(here, "One.", "Two.")
+    async with doomed(here, redis_url, tmp_path) as message:
         held = here.discord.faults.hold(EDIT)
         await insist(here, message, BEFORE)
         assert here.said(GENERAL) == ["One."]
-        killed.kill()
-        await killed.wait()
     held.release()
     async with running(here, redis_client, config_for(here.discord, here.nebula, lease_seconds=1)):
         await here.answered("ann", GENERAL, "@nebula and now?", "Next.")
@@ -102,15 +103,11 @@ async def test_a_killed_process_has_forgotten_what_was_undone(
     here: DiscordRoom, redis_client: Redis, redis_url: str, tmp_path: Path
 ) -> None:
     """Before it could take the answer away: it is in no later request, and one more press says so."""
-    async with started(tmp_path, "run", **program(here, redis_url)) as killed:
-        await here.until(lambda: here.discord.gateway.sessions)
-        message = await answered(here, "One.", "Two.")
+    async with doomed(here, redis_url, tmp_path) as message:
         held = here.discord.faults.hold(DELETE, late=True)
         while not held.met:
             pressed = await choose(here, "ann", message, UNDO)
             await here.until(partial(_is_over, pressed, held))
-        killed.kill()
-        await killed.wait()
     async with running(here, redis_client, config_for(here.discord, here.nebula, lease_seconds=1)):
         assert here.said(GENERAL) == ["Two."]
         again = await choose(here, "ann", message, UNDO)

@@ -1,6 +1,8 @@
 """Versions of an answer, its menu, and undo in Slack, at the wire: what people press and what they see then."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -146,27 +148,32 @@ async def test_a_version_that_is_a_file(redis_url: str) -> None:
         assert [file.data.decode() for each in shown for file in each.files] == [whole]
 
 
+@asynccontextmanager
+async def doomed(room: SlackRoom, redis_url: str, folder: Path) -> AsyncIterator[tuple[SlackMessage, SlackMessage]]:
+    """Run the program until an answer is shown with its menu; yields the question and the reply. Then it is killed."""
+    async with started(folder, "run", **program(room, redis_url)) as running:
+        await room.until(lambda: room.slack.sockets)
+        room.nebula.answer_next("One.")
+        question = await ask(room)
+        await room.until(lambda: any("Undo" in each.choices for each in room.said("#general")))
+        yield question, room.said("#general")[0]
+        running.kill()
+        await running.wait()
+
+
 async def test_a_killed_process_leaves_the_version_that_was_chosen(redis_url: str, tmp_path: Path) -> None:
     """SIGKILL between the edit and the commit: the next process shows it once more, and it is in the history."""
     async with empty_room() as room:
         confirmed = asyncio.Event()
-        async with started(tmp_path, "run", **program(room, redis_url)) as killed:
-            await room.until(lambda: room.slack.sockets)
-            room.nebula.answer_next("One.")
-            question = await ask(room)
-            await room.until(
-                lambda: bool(room.said("#general")) and REGENERATE_ACTION in room.said("#general")[0].buttons
-            )
+        async with doomed(room, redis_url, tmp_path) as (question, reply):
             room.nebula.answer_next("Two.")
-            await insist(room, room.said("#general")[0], REGENERATE_ACTION)
+            await insist(room, reply, REGENERATE_ACTION)
             await room.until(lambda: BEFORE in room.said("#general")[0].buttons)
             await room.until(lambda: not room.slack.pending)
             reply = room.said("#general")[0]
             room.slack.faults.add("chat.update", faults.applied_then_held(confirmed))
             await insist(room, reply, BEFORE)
             await room.until(lambda: room.shown("#general") == ["One."])
-            killed.kill()
-            await killed.wait()
         confirmed.set()
         room.at_once()
         async with process(room, redis_url, lease=1) as (_, _, runner, _):
@@ -186,16 +193,9 @@ async def test_a_killed_process_has_forgotten_what_was_undone(redis_url: str, tm
     """SIGKILL before it could take the answer away: it is in no later request, and one more press says so."""
     async with empty_room() as room:
         later = asyncio.Event()
-        async with started(tmp_path, "run", **program(room, redis_url)) as killed:
-            await room.until(lambda: room.slack.sockets)
-            room.nebula.answer_next("One.")
-            question = await ask(room)
-            await room.until(lambda: bool(room.said("#general")) and room.said("#general")[0].choices.get("Undo"))
-            reply = room.said("#general")[0]
+        async with doomed(room, redis_url, tmp_path) as (question, reply):
             room.slack.faults.add("chat.delete", faults.held(later))
             await insist(room, reply, *reply.choices["Undo"], meets="chat.delete")
-            killed.kill()
-            await killed.wait()
         room.at_once()
         async with process(room, redis_url, lease=1) as (_, _, runner, _):
             room.runner = runner

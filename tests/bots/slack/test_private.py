@@ -71,16 +71,22 @@ async def test_the_answer_follows_a_sign_that_the_model_thinks(redis_url: str, r
         assert not seen(room)[-1].unfurls
 
 
+async def second_waits(room: SlackRoom, answer: str) -> asyncio.Event:
+    """Ask twice in private, so that the second question, which gets this answer, waits until the event is set."""
+    gate = room.held(after=3)
+    room.nebula.answer_next("The first answer is this.")
+    await room.slash("ann", "#general", "ask --private first?")
+    await room.until(lambda: shown(room) == [THINKING])
+    room.nebula.answer_next(answer)
+    await room.slash("ann", "#general", "ask --private second?")
+    await room.until(lambda: waiting(1) in shown(room))
+    return gate
+
+
 async def test_a_waiting_question_says_so(redis_url: str) -> None:
     """Private questions of one person are answered one after the other."""
     async with slack_room(redis_url) as room:
-        gate = room.held(after=3)
-        room.nebula.answer_next("The first answer is this.")
-        await room.slash("ann", "#general", "ask --private first?")
-        await room.until(lambda: shown(room) == [THINKING])
-        room.nebula.answer_next("Second.")
-        await room.slash("ann", "#general", "ask --private second?")
-        await room.until(lambda: waiting(1) in shown(room))
+        gate = await second_waits(room, "Second.")
         room.at_once()
         gate.set()
         await room.until(lambda: len(shown(room)) == 2 and shown(room)[1].endswith("Second."))
@@ -227,13 +233,7 @@ async def test_of_a_longer_answer_the_rest_comes_as_a_private_file(redis_url: st
 async def test_of_a_longer_answer_that_waited_nothing_is_lost_either(redis_url: str) -> None:
     """It was said that the question waits, and that the model thinks: two of the five uses."""
     async with slack_room(redis_url) as room:
-        gate = room.held(after=3)
-        room.nebula.answer_next("The first answer is this.")
-        await room.slash("ann", "#general", "ask --private first?")
-        await room.until(lambda: shown(room) == [THINKING])
-        room.nebula.answer_next("\n\n".join(PARAGRAPHS))
-        await room.slash("ann", "#general", "ask --private second?")
-        await room.until(lambda: waiting(1) in shown(room))
+        gate = await second_waits(room, "\n\n".join(PARAGRAPHS))
         room.at_once()
         gate.set()
         await room.until(lambda: DIRECTLY in shown(room))

@@ -16,6 +16,7 @@ from bots.sandbox.nebula.faults import Received
 from bots.sandbox.nebula.server import NebulaServer
 from core.domain.conversation import EVERYTHING, Author, Conversation, Place
 from core.domain.page import Action
+from core.domain.question import Question
 from core.prompt.quoting import BEGIN, END
 from core.prompt.summary import TOLD
 from core.store.records import ConversationLookups
@@ -247,6 +248,17 @@ async def test_what_is_forgotten_while_it_is_written_wins(redis_client: Redis, s
     assert not any("fact-secret" in seen(each) for each in server.requests[before:])
 
 
+async def told_a_secret(bot: Process) -> Question:
+    """A question of Bob's that the summary tells of."""
+    question = bot.question("Note fact-secret: it matters.", author=BOB)
+    await bot.inbox.accept(question)
+    await bot.runner.idle()
+    await talk(bot, 0, FULL)
+    assert "fact-secret" in (await summarised(bot)).text
+    await settle(bot)
+    return question
+
+
 @pytest.mark.parametrize("policy", ["offer", "ignore"])
 async def test_an_edit_of_what_left_the_history_leaves_the_summary(
     redis_client: Redis, server: NebulaServer, policy: str
@@ -255,12 +267,7 @@ async def test_an_edit_of_what_left_the_history_leaves_the_summary(
     ignore` it is."""
     async with small(redis_client, server) as bot:
         await bot.command(f"set edits {policy}")
-        question = bot.question("Note fact-secret: it matters.", author=BOB)
-        await bot.inbox.accept(question)
-        await bot.runner.idle()
-        await talk(bot, 0, FULL)
-        assert "fact-secret" in (await summarised(bot)).text
-        await settle(bot)
+        question = await told_a_secret(bot)
         await redis_client.lpop(bot.turns.mailboxes.key("h", HERE))
         await bot.dispatcher.edited(replace(bot.question("hello"), message="unknown"), asks=False)
         assert (await stored(bot)).text
@@ -272,12 +279,7 @@ async def test_an_edit_of_what_left_the_history_leaves_the_summary(
 async def test_what_is_forgotten_leaves_the_summary(redis_client: Redis, server: NebulaServer, way: str) -> None:
     """The model is no longer told of it, and the new summary is made of what is left."""
     async with small(redis_client, server) as bot:
-        question = bot.question("Note fact-secret: it matters.", author=BOB)
-        await bot.inbox.accept(question)
-        await bot.runner.idle()
-        await talk(bot, 0, FULL)
-        assert "fact-secret" in (await summarised(bot)).text
-        await settle(bot)
+        question = await told_a_secret(bot)
         if way == "deleted message":
             await bot.dispatcher.deleted(ROOM, question.message)
         else:
