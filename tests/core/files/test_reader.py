@@ -173,7 +173,7 @@ async def test_a_pdf() -> None:
 
 async def test_a_long_pdf_is_read_as_far_as_time_allows() -> None:
     """What of it was read is said."""
-    limits = FileLimits(seconds=HANG_SECONDS, cpu=1)
+    limits = FileLimits(seconds=HANG_SECONDS, cpu=2)
     file = await FileReader(limits).read("a.pdf", pdf(["A line of some words.\n" * 60] * 6_000, compress=True))
     assert isinstance(file, FileText)
     assert file.note.startswith("Only the first ")
