@@ -6,8 +6,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bots.compose import Bot
-from bots.sandbox.discord.values import DiscordUpload
-from bots.sandbox.slack.values import SlackFile
+from bots.sandbox.discord.world.values import DiscordUpload
+from bots.sandbox.slack.workspace.values import SlackFile
 from tests.bench.files import FILES
 from tests.bench.served import served
 from tests.bench.table import Table, ms, ratio

@@ -13,7 +13,7 @@ from math import inf
 from bots.sandbox.discord.limits import DISCORD_LIMITS
 from bots.sandbox.discord.server import DiscordServer
 from bots.sandbox.nebula.faults import Received
-from bots.sandbox.slack.limits import SLACK_LIMITS, SlackLimit
+from bots.sandbox.slack.methods.limits import SLACK_LIMITS, SlackLimit
 from bots.sandbox.slack.server import SlackServer
 from core.domain.chat import ChatMessage
 from tests.bench.wire import BENCH_WAIT_SECONDS, BenchScene

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from bots.sandbox.discord.limits import DISCORD_LIMITS, DiscordLimit
-from bots.sandbox.slack import limits as slack_limits
-from bots.sandbox.slack.limits import SLACK_LIMITS
+from bots.sandbox.slack.methods import limits as slack_limits
+from bots.sandbox.slack.methods.limits import SLACK_LIMITS
 from tests.bench.live_ideal import Budget, Stream
 from tests.bench.live_scene import DISCORD_HALVED, SLACK_HALVED, ShownReply
 from tests.bench.wire import AskKind

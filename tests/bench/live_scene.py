@@ -10,7 +10,7 @@ from string import ascii_lowercase
 
 from bots.sandbox.discord.limits import DISCORD_LIMITS, DiscordLimit
 from bots.sandbox.discord.server import DiscordServer
-from bots.sandbox.slack.limits import SLACK_LIMITS, SlackLimit
+from bots.sandbox.slack.methods.limits import SLACK_LIMITS, SlackLimit
 from bots.sandbox.slack.server import SlackServer
 from core.domain.chat import ChatMessage
 from core.domain.conversation import Place

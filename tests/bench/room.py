@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 from bots.sandbox.discord.server import DiscordServer
 from bots.sandbox.discord.sessions import Intent
-from bots.sandbox.discord.values import DiscordChannel
+from bots.sandbox.discord.world.values import DiscordChannel
 from bots.sandbox.slack.server import SlackServer
 from core.domain.options import Context
 from tests.bench.served import served

@@ -21,7 +21,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.request import urlopen
 
-from bots.sandbox.slack.limits import of_workspaces
+from bots.sandbox.slack.methods.limits import of_workspaces
 from core.store.redis.client import connection
 from core.store.redis.embedded import embedded
 from tests.bench.crowd_scene import CROWD_ROUND_TRIP, TOKENS_A_WORD, Ask, AskSeen, CrowdScene, CrowdSeen, Spot

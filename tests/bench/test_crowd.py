@@ -3,7 +3,7 @@
 from dataclasses import replace
 from math import inf
 
-from bots.sandbox.slack.limits import PER_CHANNEL, SLACK_LIMITS, of_workspaces
+from bots.sandbox.slack.methods.limits import PER_CHANNEL, SLACK_LIMITS, of_workspaces
 from tests.bench.crowd import at_once, in_order, judged, ratios
 from tests.bench.crowd_cases import CROWD_CASES
 from tests.bench.crowd_scene import Ask, AskSeen, CrowdSeen, Spot

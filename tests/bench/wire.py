@@ -16,7 +16,7 @@ from typing import Any
 from bots.sandbox.discord.limits import DiscordLimits
 from bots.sandbox.discord.server import DiscordServer
 from bots.sandbox.nebula.server import NebulaServer
-from bots.sandbox.slack.limits import NO_SLACK_LIMITS, SlackLimit
+from bots.sandbox.slack.methods.limits import NO_SLACK_LIMITS, SlackLimit
 from bots.sandbox.slack.server import SlackServer
 from bots.slack.manifest import EVENTS
 from core.domain.chat import ChatMessage

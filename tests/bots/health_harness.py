@@ -17,7 +17,7 @@ from bots.run import checks, serving
 from bots.sandbox.discord import limits as discord_limits
 from bots.sandbox.discord.server import DiscordServer
 from bots.sandbox.nebula.server import NebulaServer
-from bots.sandbox.slack import limits as slack_limits
+from bots.sandbox.slack.methods import limits as slack_limits
 from bots.sandbox.slack.server import SlackServer
 from bots.slack.app import Slack
 from core.nebula.wrappers.breaking import Breakers

@@ -20,7 +20,7 @@ from bots.doctor import look
 from bots.doctor.look import FirstLook
 from bots.sandbox.nebula.faults import NebulaFault
 from bots.sandbox.nebula.server import NebulaServer
-from bots.sandbox.slack import faults
+from bots.sandbox.slack.methods import faults
 from bots.slack.api import transport
 from bots.slack.app import Slack
 from core.domain.chat import ModelInfo

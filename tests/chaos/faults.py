@@ -5,7 +5,7 @@ import random
 from collections.abc import Callable
 
 from bots.sandbox.nebula.faults import NebulaFault as ModelFault
-from bots.sandbox.slack.faults import SlackFault, applied_then_slow, rate_limited, server_error, slow
+from bots.sandbox.slack.methods.faults import SlackFault, applied_then_slow, rate_limited, server_error, slow
 from tests.chaos.world import ChaosWorld
 
 MAX_CALLS = 3000  # how many calls of each kind to prepare faults for

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 
-from bots.sandbox.discord.values import DiscordChannel, DiscordUser, Guild
+from bots.sandbox.discord.world.values import DiscordChannel, DiscordUser, Guild
 from core.domain.chat import ChatMessage
 from core.domain.errors import StoreError
 from core.store.redis.client import guarded

@@ -14,7 +14,7 @@ from typing import Any
 from aiohttp import web
 
 from bots.sandbox.discord.server import DiscordServer
-from bots.sandbox.discord.values import DiscordChannel
+from bots.sandbox.discord.world.values import DiscordChannel
 from bots.sandbox.nebula.faults import ModelAnswer, NebulaFault, Received
 from bots.sandbox.nebula.server import NebulaServer
 from bots.sandbox.nebula.writer import Cut, Writer

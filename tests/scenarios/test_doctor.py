@@ -15,11 +15,11 @@ from redis import Redis as BlockingRedis
 
 from bots.sandbox.discord import limits as discord_limits
 from bots.sandbox.discord.server import DiscordServer
-from bots.sandbox.discord.values import EVERYONE_PERMISSIONS, Permission
+from bots.sandbox.discord.world.values import EVERYONE_PERMISSIONS, Permission
 from bots.sandbox.nebula.faults import NebulaFault
 from bots.sandbox.nebula.server import NebulaServer
-from bots.sandbox.slack import faults
-from bots.sandbox.slack import limits as slack_limits
+from bots.sandbox.slack.methods import faults
+from bots.sandbox.slack.methods import limits as slack_limits
 from bots.sandbox.slack.server import SlackServer
 from bots.slack.manifest import SCOPES
 from core.finding import Finding, Verdict

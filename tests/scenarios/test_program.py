@@ -17,7 +17,7 @@ import pytest
 from bots.sandbox.discord import limits as discord_limits
 from bots.sandbox.discord.server import DiscordServer
 from bots.sandbox.nebula.server import NebulaServer
-from bots.sandbox.slack import limits as slack_limits
+from bots.sandbox.slack.methods import limits as slack_limits
 from bots.sandbox.slack.server import SlackServer
 from core.domain.errors import ServerTrouble
 from tests.bounds import HANG_SECONDS

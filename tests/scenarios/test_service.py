@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bots.sandbox.nebula.server import NebulaServer
-from bots.sandbox.slack.limits import NO_SLACK_LIMITS
+from bots.sandbox.slack.methods.limits import NO_SLACK_LIMITS
 from bots.sandbox.slack.server import SlackServer
 from bots.setup.service import CLOSING_SECONDS
 from tests.scenarios.program import run, started

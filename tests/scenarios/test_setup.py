@@ -19,7 +19,7 @@ import pytest
 from bots.discord.permissions import PERMISSIONS, invite_url
 from bots.sandbox.discord.server import DiscordServer
 from bots.sandbox.nebula.server import NebulaServer
-from bots.sandbox.slack import faults
+from bots.sandbox.slack.methods import faults
 from bots.sandbox.slack.server import SlackServer
 from bots.slack.manifest import SCOPES
 from tests.bounds import HANG_SECONDS

@@ -7,7 +7,7 @@ from pathlib import Path
 from redis.asyncio import Redis
 
 from bots.sandbox.nebula.server import NebulaServer
-from bots.sandbox.slack.limits import NO_SLACK_LIMITS
+from bots.sandbox.slack.methods.limits import NO_SLACK_LIMITS
 from bots.sandbox.slack.server import SlackServer
 from tests.bounds import HANG_SECONDS
 from tests.scenarios.program import started

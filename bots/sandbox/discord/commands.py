@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from itertools import count
 from typing import Any
 
-from bots.sandbox.discord.cdn import Cdn
 from bots.sandbox.discord.rest import Endpoint, RestAnswer, RestRequest
-from bots.sandbox.discord.state import DiscordWorld
-from bots.sandbox.discord.validation import ApiError, invalid, text
-from bots.sandbox.discord.values import (
+from bots.sandbox.discord.world.cdn import Cdn
+from bots.sandbox.discord.world.state import DiscordWorld
+from bots.sandbox.discord.world.validation import ApiError, invalid, text
+from bots.sandbox.discord.world.values import (
     ChannelKind,
     DiscordChannel,
     DiscordRefuses,
@@ -19,7 +19,7 @@ from bots.sandbox.discord.values import (
     Json,
     Permission,
 )
-from bots.sandbox.discord.wire import DiscordWire
+from bots.sandbox.discord.world.wire import DiscordWire
 
 SUB, GROUP, STRING, INTEGER, BOOLEAN, USER, CHANNEL, ROLE, MENTIONABLE, NUMBER, ATTACHMENT = range(1, 12)
 CHAT_INPUT, ON_MESSAGE = 1, 3  # command types

@@ -11,9 +11,9 @@ from aiohttp import WSMsgType, web
 
 from bots.sandbox.discord.limits import DiscordLimit
 from bots.sandbox.discord.sessions import Intent, Session, Socket
-from bots.sandbox.discord.state import DiscordWorld
-from bots.sandbox.discord.values import Guild, Json
-from bots.sandbox.discord.wire import DiscordWire
+from bots.sandbox.discord.world.state import DiscordWorld
+from bots.sandbox.discord.world.values import Guild, Json
+from bots.sandbox.discord.world.wire import DiscordWire
 
 KNOWN_INTENTS = (1 << 22) - 1 | 1 << 24 | 1 << 25
 HEARTBEAT_MS = 41_250

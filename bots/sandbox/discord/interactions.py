@@ -9,10 +9,10 @@ from bots.sandbox.discord.commands import DiscordCommands, context_of
 from bots.sandbox.discord.gateway import Gateway
 from bots.sandbox.discord.messages import Messages
 from bots.sandbox.discord.rest import Endpoint, RestAnswer, RestRequest, form
-from bots.sandbox.discord.state import DiscordWorld
-from bots.sandbox.discord.text import walk
-from bots.sandbox.discord.validation import MAX_FILE, ApiError, check_choices, check_modal, invalid
-from bots.sandbox.discord.values import (
+from bots.sandbox.discord.world.state import DiscordWorld
+from bots.sandbox.discord.world.text import walk
+from bots.sandbox.discord.world.validation import MAX_FILE, ApiError, check_choices, check_modal, invalid
+from bots.sandbox.discord.world.values import (
     EPHEMERAL,
     LOADING,
     Choice,
@@ -23,7 +23,7 @@ from bots.sandbox.discord.values import (
     Modal,
     Permission,
 )
-from bots.sandbox.discord.wire import DiscordWire
+from bots.sandbox.discord.world.wire import DiscordWire
 
 COMMAND, COMPONENT, AUTOCOMPLETE, MODAL_SUBMIT = 2, 3, 4, 5  # interaction types
 MESSAGE, DEFERRED, DEFERRED_UPDATE, UPDATE, CHOICES, MODAL = 4, 5, 6, 7, 8, 9  # callback types

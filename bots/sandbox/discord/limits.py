@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 from typing import Any
 
-from bots.sandbox.discord.values import Json
+from bots.sandbox.discord.world.values import Json
 
 
 @dataclass(frozen=True, slots=True)

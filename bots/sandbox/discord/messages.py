@@ -4,13 +4,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-from bots.sandbox.discord.cdn import Cdn
 from bots.sandbox.discord.gateway import Gateway
 from bots.sandbox.discord.sessions import Intent, Session
-from bots.sandbox.discord.state import DiscordWorld
-from bots.sandbox.discord.text import Mentions, display_text, mentions
-from bots.sandbox.discord.validation import ApiError, check_message, invalid
-from bots.sandbox.discord.values import (
+from bots.sandbox.discord.world.cdn import Cdn
+from bots.sandbox.discord.world.state import DiscordWorld
+from bots.sandbox.discord.world.text import Mentions, display_text, mentions
+from bots.sandbox.discord.world.validation import ApiError, check_message, invalid
+from bots.sandbox.discord.world.values import (
     COMPONENTS_V2,
     LOADING,
     REPLY,
@@ -28,7 +28,7 @@ from bots.sandbox.discord.values import (
     Json,
     Reaction,
 )
-from bots.sandbox.discord.wire import DiscordWire, emoji
+from bots.sandbox.discord.world.wire import DiscordWire, emoji
 
 SETTABLE = SUPPRESS_EMBEDS | SUPPRESS_NOTIFICATIONS | COMPONENTS_V2
 

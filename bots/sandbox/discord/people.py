@@ -19,10 +19,10 @@ from bots.sandbox.discord.messages import Messages
 from bots.sandbox.discord.routes import Routes
 from bots.sandbox.discord.scenario import DiscordPlaces
 from bots.sandbox.discord.sessions import Intent
-from bots.sandbox.discord.state import DiscordWorld
-from bots.sandbox.discord.text import resolve, walk
-from bots.sandbox.discord.validation import MAX_CONTENT, ApiError
-from bots.sandbox.discord.values import (
+from bots.sandbox.discord.world.state import DiscordWorld
+from bots.sandbox.discord.world.text import resolve, walk
+from bots.sandbox.discord.world.validation import MAX_CONTENT, ApiError
+from bots.sandbox.discord.world.values import (
     FORUMS,
     JOINED,
     ChannelKind,
@@ -35,7 +35,7 @@ from bots.sandbox.discord.values import (
     Json,
     Permission,
 )
-from bots.sandbox.discord.wire import DiscordWire
+from bots.sandbox.discord.world.wire import DiscordWire
 
 
 class DiscordPeople(DiscordPlaces):

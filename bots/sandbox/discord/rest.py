@@ -12,12 +12,12 @@ from typing import Any
 
 from aiohttp import BodyPartReader, web
 
-from bots.sandbox.discord.cdn import ROUTES, Cdn
 from bots.sandbox.discord.faults import DiscordFault, DiscordFaults, FaultKind
 from bots.sandbox.discord.limits import DiscordLimiter, refused
-from bots.sandbox.discord.state import DiscordWorld
-from bots.sandbox.discord.validation import MAX_FILE, ApiError, invalid
-from bots.sandbox.discord.values import DiscordCall, DiscordUpload, Json
+from bots.sandbox.discord.world.cdn import ROUTES, Cdn
+from bots.sandbox.discord.world.state import DiscordWorld
+from bots.sandbox.discord.world.validation import MAX_FILE, ApiError, invalid
+from bots.sandbox.discord.world.values import DiscordCall, DiscordUpload, Json
 
 PREFIX = "/api/v10"
 MAX_DESCRIPTION = 1024  # characters (resources/message#attachment-object)

@@ -9,9 +9,9 @@ from bots.sandbox.discord.limits import DiscordLimiter
 from bots.sandbox.discord.messages import Messages
 from bots.sandbox.discord.rest import Endpoint, RestAnswer, RestRequest, form
 from bots.sandbox.discord.sessions import Intent
-from bots.sandbox.discord.state import DiscordWorld, created
-from bots.sandbox.discord.validation import ApiError, invalid, text
-from bots.sandbox.discord.values import (
+from bots.sandbox.discord.world.state import DiscordWorld, created
+from bots.sandbox.discord.world.validation import ApiError, invalid, text
+from bots.sandbox.discord.world.values import (
     HAS_THREAD,
     THREADS,
     ChannelKind,
@@ -21,7 +21,7 @@ from bots.sandbox.discord.values import (
     Json,
     Permission,
 )
-from bots.sandbox.discord.wire import DiscordWire
+from bots.sandbox.discord.world.wire import DiscordWire
 
 TALK = frozenset({ChannelKind.TEXT, ChannelKind.DM, ChannelKind.VOICE, ChannelKind.ANNOUNCEMENT}) | THREADS
 ARCHIVE_AFTER = frozenset({60, 1440, 4320, 10_080})  # minutes

@@ -9,8 +9,8 @@ from bots.sandbox.discord.gateway import Gateway
 from bots.sandbox.discord.messages import Messages
 from bots.sandbox.discord.routes import Routes
 from bots.sandbox.discord.sessions import Intent
-from bots.sandbox.discord.state import DiscordWorld
-from bots.sandbox.discord.values import (
+from bots.sandbox.discord.world.state import DiscordWorld
+from bots.sandbox.discord.world.values import (
     EVERYONE_PERMISSIONS,
     THREADS,
     ChannelKind,
@@ -24,7 +24,7 @@ from bots.sandbox.discord.values import (
     Overwrite,
     Permission,
 )
-from bots.sandbox.discord.wire import DiscordWire
+from bots.sandbox.discord.world.wire import DiscordWire
 
 T = TypeVar("T")
 

@@ -10,7 +10,6 @@ from typing import Self
 
 from aiohttp import web
 
-from bots.sandbox.discord.cdn import Cdn
 from bots.sandbox.discord.commands import DiscordCommands
 from bots.sandbox.discord.faults import DiscordFaults
 from bots.sandbox.discord.gateway import Gateway
@@ -21,9 +20,10 @@ from bots.sandbox.discord.people import DiscordPeople
 from bots.sandbox.discord.rest import PREFIX, DiscordRest
 from bots.sandbox.discord.routes import Routes
 from bots.sandbox.discord.sessions import Intent
-from bots.sandbox.discord.state import DiscordWorld
-from bots.sandbox.discord.values import DiscordCall, DiscordUser, Portal
-from bots.sandbox.discord.wire import DiscordWire
+from bots.sandbox.discord.world.cdn import Cdn
+from bots.sandbox.discord.world.state import DiscordWorld
+from bots.sandbox.discord.world.values import DiscordCall, DiscordUser, Portal
+from bots.sandbox.discord.world.wire import DiscordWire
 
 MAX_REQUEST = 25 * 1024 * 1024  # bytes (reference#uploading-files)
 

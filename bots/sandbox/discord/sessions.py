@@ -8,7 +8,7 @@ from enum import IntFlag
 
 from aiohttp import web
 
-from bots.sandbox.discord.values import Json
+from bots.sandbox.discord.world.values import Json
 
 MAX_KEPT_EVENTS = 5_000  # events that a session can replay
 

@@ -7,18 +7,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bots.sandbox.slack.args import Args
-from bots.sandbox.slack.blocks import SlackRefusal, checked_view
-from bots.sandbox.slack.delivery import Deliverer
-from bots.sandbox.slack.events import Events
-from bots.sandbox.slack.info import Info
-from bots.sandbox.slack.response_urls import ResponseUrl, ResponseUrls
-from bots.sandbox.slack.state import Workspace
-from bots.sandbox.slack.streaming import Streams
-from bots.sandbox.slack.text import escape, typed
-from bots.sandbox.slack.values import Json, SlackFile, SlackMessage, SlackUser, View, block_elements
-from bots.sandbox.slack.views import Views
-from bots.sandbox.slack.wire import DOMAIN, view_json
+from bots.sandbox.slack.delivery.deliverer import Deliverer
+from bots.sandbox.slack.delivery.events import Events
+from bots.sandbox.slack.methods.args import Args
+from bots.sandbox.slack.methods.info import Info
+from bots.sandbox.slack.methods.response_urls import ResponseUrl, ResponseUrls
+from bots.sandbox.slack.methods.streaming import Streams
+from bots.sandbox.slack.methods.views import Views
+from bots.sandbox.slack.workspace.blocks import SlackRefusal, checked_view
+from bots.sandbox.slack.workspace.state import Workspace
+from bots.sandbox.slack.workspace.text import escape, typed
+from bots.sandbox.slack.workspace.values import Json, SlackFile, SlackMessage, SlackUser, View, block_elements
+from bots.sandbox.slack.workspace.wire import DOMAIN, view_json
 
 
 @dataclass(frozen=True, slots=True)

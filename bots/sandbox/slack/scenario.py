@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from bots.sandbox.slack.events import Events
+from bots.sandbox.slack.delivery.events import Events
 from bots.sandbox.slack.people import InteractionResult, SlackPeople, Submission
-from bots.sandbox.slack.state import Workspace
-from bots.sandbox.slack.values import Json, SlackChannel, SlackFile, SlackMessage, SlackUser, View
+from bots.sandbox.slack.workspace.state import Workspace
+from bots.sandbox.slack.workspace.values import Json, SlackChannel, SlackFile, SlackMessage, SlackUser, View
 
 
 class Crowd:

@@ -7,23 +7,23 @@ from typing import Self, TypeVar
 import aiohttp
 from aiohttp import web
 
-from bots.sandbox.slack.api import CONNECT, Api, Method
-from bots.sandbox.slack.args import Args
-from bots.sandbox.slack.chat import Chat
-from bots.sandbox.slack.delivery import Deliverer, RequestUrl
-from bots.sandbox.slack.events import SUBSCRIPTIONS, Events
-from bots.sandbox.slack.faults import SlackFaults
-from bots.sandbox.slack.files import Files
-from bots.sandbox.slack.info import Info
-from bots.sandbox.slack.limits import SLACK_LIMITS, SlackLimit, SlackLimiter
+from bots.sandbox.slack.delivery.deliverer import Deliverer, RequestUrl
+from bots.sandbox.slack.delivery.events import SUBSCRIPTIONS, Events
+from bots.sandbox.slack.delivery.socket import SlackSockets
+from bots.sandbox.slack.methods.api import CONNECT, Api, Method
+from bots.sandbox.slack.methods.args import Args
+from bots.sandbox.slack.methods.chat import Chat
+from bots.sandbox.slack.methods.faults import SlackFaults
+from bots.sandbox.slack.methods.files import Files
+from bots.sandbox.slack.methods.info import Info
+from bots.sandbox.slack.methods.limits import SLACK_LIMITS, SlackLimit, SlackLimiter
+from bots.sandbox.slack.methods.response_urls import ResponseUrls
+from bots.sandbox.slack.methods.streaming import Streams
+from bots.sandbox.slack.methods.views import Views
 from bots.sandbox.slack.people import SlackPeople
-from bots.sandbox.slack.response_urls import ResponseUrls
 from bots.sandbox.slack.scenario import Crowd
-from bots.sandbox.slack.socket import SlackSockets
-from bots.sandbox.slack.state import Workspace
-from bots.sandbox.slack.streaming import Streams
-from bots.sandbox.slack.values import Delivery, Json, SlackCall, SlackMessage, View
-from bots.sandbox.slack.views import Views
+from bots.sandbox.slack.workspace.state import Workspace
+from bots.sandbox.slack.workspace.values import Delivery, Json, SlackCall, SlackMessage, View
 
 T = TypeVar("T")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

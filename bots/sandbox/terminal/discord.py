@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 from bots.sandbox.discord.interactions import Interaction
 from bots.sandbox.discord.server import DiscordServer
-from bots.sandbox.discord.text import walk
-from bots.sandbox.discord.values import DiscordChannel, DiscordMessage, DiscordRefuses, Json, Modal, Permission
+from bots.sandbox.discord.world.text import walk
+from bots.sandbox.discord.world.values import DiscordChannel, DiscordMessage, DiscordRefuses, Json, Modal, Permission
 from bots.sandbox.terminal.screen import BOT, CHANNEL_NAMES, PEOPLE, Dialog, Seen
 
 # Option types, interactions/application-commands#application-command-option-type.

@@ -3,7 +3,7 @@
 from bots.sandbox.discord.server import DiscordServer
 from bots.sandbox.nebula.faults import NebulaFault
 from bots.sandbox.nebula.server import NebulaServer
-from bots.sandbox.slack.faults import rate_limited, server_error, slow
+from bots.sandbox.slack.methods.faults import rate_limited, server_error, slow
 from bots.sandbox.slack.server import SlackServer
 
 _DISCORD_EDITS = ("PATCH /channels/*", "PATCH /webhooks/*")

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from bots.sandbox.slack.people import InteractionResult
 from bots.sandbox.slack.server import SlackServer
-from bots.sandbox.slack.values import Json, SlackMessage, View, block_elements
+from bots.sandbox.slack.workspace.values import Json, SlackMessage, View, block_elements
 from bots.sandbox.terminal.screen import BOT, CHANNEL_NAMES, PEOPLE, Dialog, Seen
 
 _STOP = "Stop"  # Slack's own button below a streaming message

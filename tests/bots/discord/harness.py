@@ -16,8 +16,8 @@ from bots.discord.app import Discord
 from bots.sandbox.discord.interactions import Interaction
 from bots.sandbox.discord.limits import DiscordLimits
 from bots.sandbox.discord.server import DiscordServer
-from bots.sandbox.discord.text import walk
-from bots.sandbox.discord.values import DiscordChannel, DiscordMessage, DiscordUpload, DiscordUser, Permission
+from bots.sandbox.discord.world.text import walk
+from bots.sandbox.discord.world.values import DiscordChannel, DiscordMessage, DiscordUpload, DiscordUser, Permission
 from bots.sandbox.nebula.server import NebulaServer
 from core.inbound.dispatcher import Dispatcher
 from core.inbound.menus import ASK

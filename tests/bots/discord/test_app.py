@@ -15,7 +15,7 @@ from bots.discord.permissions import invite_url
 from bots.sandbox.discord.interactions import Interaction
 from bots.sandbox.discord.limits import NO_DISCORD_LIMITS, DiscordLimits
 from bots.sandbox.discord.sessions import Intent
-from bots.sandbox.discord.values import DiscordChannel, DiscordMessage, DiscordUpload, Overwrite, Permission
+from bots.sandbox.discord.world.values import DiscordChannel, DiscordMessage, DiscordUpload, Overwrite, Permission
 from bots.sandbox.nebula.faults import NebulaFault, Thought
 from bots.sandbox.nebula.server import NebulaServer
 from core.commands.registry import COMMANDS

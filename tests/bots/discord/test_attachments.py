@@ -12,11 +12,11 @@ from aiohttp import web
 from redis.asyncio import Redis
 
 from bots.discord.room.files import MOST_FILES
-from bots.sandbox.discord.cdn import LIFETIME, Oddity
 from bots.sandbox.discord.interactions import COMMAND, MODAL_SUBMIT
 from bots.sandbox.discord.sessions import Intent
-from bots.sandbox.discord.state import Watch
-from bots.sandbox.discord.values import DiscordUpload, Overwrite, Permission
+from bots.sandbox.discord.world.cdn import LIFETIME, Oddity
+from bots.sandbox.discord.world.state import Watch
+from bots.sandbox.discord.world.values import DiscordUpload, Overwrite, Permission
 from bots.sandbox.nebula.server import NebulaServer
 from core.commands.responses import Response, RightsOf
 from core.domain.conversation import Attachment

@@ -10,7 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 from bots.discord.components.buttons import buttons_of
-from bots.sandbox.discord.values import DiscordChannel, DiscordMessage
+from bots.sandbox.discord.world.values import DiscordChannel, DiscordMessage
 from bots.sandbox.nebula.faults import NebulaFault
 from bots.sandbox.nebula.server import NebulaServer
 from core.domain.conversation import Conversation

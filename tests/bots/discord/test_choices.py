@@ -7,8 +7,8 @@ from redis.asyncio import Redis
 
 from bots.discord.components.buttons import pressed
 from bots.sandbox.discord.interactions import Interaction
-from bots.sandbox.discord.text import walk
-from bots.sandbox.discord.values import DiscordMessage, DiscordUpload, Json
+from bots.sandbox.discord.world.text import walk
+from bots.sandbox.discord.world.values import DiscordMessage, DiscordUpload, Json
 from bots.sandbox.nebula.pictures import png
 from core.inbound.buttons import FORGOTTEN, NOT_YOURS
 from core.inbound.undoing import FROM_MEMORY, TAKEN_BACK, UNDONE

@@ -8,8 +8,8 @@ import pytest
 from redis.asyncio import Redis
 
 from bots.sandbox.discord.sessions import Intent
-from bots.sandbox.discord.state import iso
-from bots.sandbox.discord.values import DiscordChannel, DiscordMessage
+from bots.sandbox.discord.world.state import iso
+from bots.sandbox.discord.world.values import DiscordChannel, DiscordMessage
 from bots.sandbox.nebula.faults import NebulaFault
 from core.domain.conversation import Conversation
 from core.inbound.edits import CHANGED

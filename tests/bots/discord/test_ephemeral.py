@@ -6,7 +6,7 @@ import pytest
 
 from bots.discord.api.rest import Token
 from bots.sandbox.discord.interactions import Interaction
-from bots.sandbox.discord.values import DiscordChannel, DiscordMessage, Overwrite, Permission
+from bots.sandbox.discord.world.values import DiscordChannel, DiscordMessage, Overwrite, Permission
 from core.domain.conversation import Address, Place, ResponseToken
 from core.domain.errors import PlatformError
 from core.domain.options import Placement

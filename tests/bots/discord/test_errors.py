@@ -6,7 +6,7 @@ import pytest
 
 from bots.discord.api.http import Http, NotPermitted, TokenExpired
 from bots.discord.outbound import channel_surface
-from bots.sandbox.discord.values import EPHEMERAL, SUPPRESS_EMBEDS
+from bots.sandbox.discord.world.values import EPHEMERAL, SUPPRESS_EMBEDS
 from core.domain.errors import Forbidden, Gone, PlatformError, Rejected, Unreachable
 from tests.bots.discord.harness import GENERAL, DiscordRoom, discord_server
 

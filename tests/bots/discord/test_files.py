@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from bots.discord.outbound import interaction_responses
 from bots.discord.outbound.responses import NOT_SENT, SENT
-from bots.sandbox.discord.values import DiscordMessage
+from bots.sandbox.discord.world.values import DiscordMessage
 from tests.bots.discord.harness import GENERAL, DiscordRoom, room
 from tests.bounds import HANG_SECONDS
 

@@ -4,7 +4,7 @@ import pytest
 from redis.asyncio import Redis
 
 from bots.sandbox.discord.sessions import Intent
-from bots.sandbox.discord.values import ChannelKind, DiscordChannel, DiscordUpload
+from bots.sandbox.discord.world.values import ChannelKind, DiscordChannel, DiscordUpload
 from bots.sandbox.nebula.server import NebulaServer
 from tests.bots.discord.harness import DiscordRoom, config_for, discord_server, room, running
 from tests.bots.discord.test_backfill import present

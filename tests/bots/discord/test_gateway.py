@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from bots.discord.inbound import client
 from bots.sandbox.discord import gateway as discord_gateway
 from bots.sandbox.discord.gateway import Gateway
-from bots.sandbox.discord.values import Overwrite, Permission
+from bots.sandbox.discord.world.values import Overwrite, Permission
 from bots.sandbox.nebula.server import NebulaServer
 from core.settings.environment import WrongConfig
 from tests.bots.discord.harness import GENERAL, DiscordRoom, config_for, discord_server, room, running

@@ -4,7 +4,7 @@ import aiohttp
 import pytest
 from redis.asyncio import Redis
 
-from bots.sandbox.discord.values import DiscordMessage, Overwrite, Permission
+from bots.sandbox.discord.world.values import DiscordMessage, Overwrite, Permission
 from bots.sandbox.hold import Hold
 from bots.sandbox.nebula.fake_model import MODELS
 from bots.sandbox.nebula.faults import NebulaFault

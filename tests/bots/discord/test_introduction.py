@@ -4,7 +4,7 @@ import time
 
 from redis.asyncio import Redis
 
-from bots.sandbox.discord.values import DiscordChannel, Guild, Overwrite, Permission
+from bots.sandbox.discord.world.values import DiscordChannel, Guild, Overwrite, Permission
 from bots.sandbox.nebula.server import NebulaServer
 from tests.bots.discord.harness import DiscordRoom, config_for, discord_server, room, running
 from tests.bots.discord.test_followups import settled

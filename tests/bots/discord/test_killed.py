@@ -9,7 +9,7 @@ import pytest_asyncio
 from redis.asyncio import Redis
 
 from bots.sandbox.discord.interactions import Interaction
-from bots.sandbox.discord.values import DiscordMessage
+from bots.sandbox.discord.world.values import DiscordMessage
 from bots.sandbox.hold import Hold
 from bots.sandbox.nebula.server import NebulaServer
 from core.inbound.undoing import GONE

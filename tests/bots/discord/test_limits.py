@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from bots.discord.api import http, rest
 from bots.discord.api.limits import Window
 from bots.sandbox.discord.limits import NO_DISCORD_LIMITS, DiscordLimit, DiscordLimits
-from bots.sandbox.discord.values import DiscordCall
+from bots.sandbox.discord.world.values import DiscordCall
 from core.domain.rates import RateLimit
 from core.reply import notices
 from tests.bots.discord.harness import FASTER, GENERAL, QUICK_BOT_LIMITS, DiscordRoom, room

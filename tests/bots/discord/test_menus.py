@@ -16,7 +16,7 @@ from bots.discord.outbound.interaction_responses import IN_FILE, NOT_SHARED, PAR
 from bots.sandbox.discord.interactions import MODAL_SUBMIT, Interaction
 from bots.sandbox.discord.limits import DISCORD_LIMITS
 from bots.sandbox.discord.sessions import Intent
-from bots.sandbox.discord.values import (
+from bots.sandbox.discord.world.values import (
     SUPPRESS_EMBEDS,
     DiscordChannel,
     DiscordMessage,

@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from bots.discord.inbound.presses import LOST
 from bots.sandbox.discord.interactions import COMPONENT, Interaction
-from bots.sandbox.discord.values import DiscordChannel
+from bots.sandbox.discord.world.values import DiscordChannel
 from core.domain.page import LABELS, Action
 from tests.bots.discord.harness import GENERAL, DiscordRoom, config_for, room, running
 

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from bots.discord.outbound.reactions import SIGN
 from bots.sandbox.discord.sessions import Intent
-from bots.sandbox.discord.values import DiscordChannel, DiscordMessage
+from bots.sandbox.discord.world.values import DiscordChannel, DiscordMessage
 from bots.sandbox.nebula.server import NebulaServer
 from tests.bots.discord.harness import GENERAL, DiscordRoom, config_for, discord_server, room, running
 from tests.bots.discord.test_backfill import present

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from bots.discord.inbound import asking
 from bots.discord.outbound import interaction_surface
 from bots.sandbox.discord.interactions import Interaction
-from bots.sandbox.discord.values import SUPPRESS_EMBEDS, DiscordMessage
+from bots.sandbox.discord.world.values import SUPPRESS_EMBEDS, DiscordMessage
 from bots.sandbox.nebula.faults import NebulaFault
 from bots.sandbox.nebula.server import NebulaServer
 from core.inbound.buttons import NOTED

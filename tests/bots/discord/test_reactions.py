@@ -13,7 +13,7 @@ from bots.discord.api.rest import Rest
 from bots.discord.outbound import reactions as reactions_module
 from bots.discord.outbound.reactions import Reactions
 from bots.sandbox.discord.server import DiscordServer
-from bots.sandbox.discord.values import DiscordMessage
+from bots.sandbox.discord.world.values import DiscordMessage
 from tests.bounds import HANG_SECONDS
 
 SET = "PUT /channels/{channel}/messages/{message}/reactions/*"

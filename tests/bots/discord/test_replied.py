@@ -6,7 +6,7 @@ import pytest
 from redis.asyncio import Redis
 
 from bots.sandbox.discord.sessions import Intent
-from bots.sandbox.discord.values import DiscordMessage
+from bots.sandbox.discord.world.values import DiscordMessage
 from tests.bots.discord.harness import GENERAL, DiscordRoom, config_for, running
 
 

@@ -6,8 +6,8 @@ import aiohttp
 import pytest
 from redis.asyncio import Redis
 
-from bots.sandbox.discord import validation
-from bots.sandbox.discord.values import SUPPRESS_EMBEDS, DiscordChannel, DiscordMessage, Overwrite, Permission
+from bots.sandbox.discord.world import validation
+from bots.sandbox.discord.world.values import SUPPRESS_EMBEDS, DiscordChannel, DiscordMessage, Overwrite, Permission
 from bots.sandbox.nebula.faults import NebulaFault, Thought
 from core.reply.layout import FILTERED, IN_FILE, NO_FILE, NO_MORE, REFUSED_REST, WILL_BE_FILE
 from tests.bots.discord.harness import GENERAL, THUMBS, DiscordRoom, long_answer, paragraphs, room

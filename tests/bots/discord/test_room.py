@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from bots.discord.room import history
 from bots.sandbox.discord.limits import NO_DISCORD_LIMITS, DiscordLimit
 from bots.sandbox.discord.sessions import Intent
-from bots.sandbox.discord.values import (
+from bots.sandbox.discord.world.values import (
     ChannelKind,
     DiscordChannel,
     DiscordMessage,

@@ -3,7 +3,7 @@
 from redis.asyncio import Redis
 
 from bots.sandbox.discord.sessions import Intent
-from bots.sandbox.discord.values import DiscordChannel
+from bots.sandbox.discord.world.values import DiscordChannel
 from core.prompt.quoting import BEGIN, END
 from tests.bots.discord.harness import GENERAL, DiscordRoom, room
 

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from bots.discord.api import shards
 from bots.discord.api.shards import Shard, shards_of
 from bots.platforms import load
-from bots.sandbox.discord.values import DiscordChannel
+from bots.sandbox.discord.world.values import DiscordChannel
 from bots.sandbox.nebula.server import NebulaServer
 from core.domain.conversation import Conversation
 from core.settings.environment import WrongConfig

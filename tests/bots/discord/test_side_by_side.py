@@ -3,7 +3,7 @@
 import pytest
 from redis.asyncio import Redis
 
-from bots.sandbox.discord.values import DiscordChannel, DiscordMessage, Overwrite, Permission
+from bots.sandbox.discord.world.values import DiscordChannel, DiscordMessage, Overwrite, Permission
 from bots.sandbox.nebula.server import NebulaServer
 from tests.bots.discord.harness import GENERAL, DiscordRoom, config_for, discord_server, long_answer, room, running
 

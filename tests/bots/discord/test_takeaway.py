@@ -3,8 +3,8 @@
 import aiohttp
 
 from bots.sandbox.discord.interactions import Interaction
-from bots.sandbox.discord.text import walk
-from bots.sandbox.discord.values import DiscordMessage
+from bots.sandbox.discord.world.text import walk
+from bots.sandbox.discord.world.values import DiscordMessage
 from core.domain.chat import Finish
 from core.inbound.buttons import CODE, NOT_KEPT_HERE, TABLES
 from tests.bots.discord.harness import GENERAL, THUMBS, DiscordRoom

@@ -2,7 +2,7 @@
 
 from redis.asyncio import Redis
 
-from bots.sandbox.discord.values import DiscordChannel
+from bots.sandbox.discord.world.values import DiscordChannel
 from tests.bots.discord.harness import GENERAL, DiscordRoom, room
 
 

@@ -6,7 +6,7 @@ import pytest_asyncio
 from redis.asyncio import Redis
 
 from bots.sandbox.discord.limits import DISCORD_LIMITS
-from bots.sandbox.discord.values import DiscordChannel
+from bots.sandbox.discord.world.values import DiscordChannel
 from bots.sandbox.nebula.server import NebulaServer
 from tests.bots.discord.harness import GENERAL, DiscordRoom, config_for, discord_server, room, running
 

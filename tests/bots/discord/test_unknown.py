@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from bots.discord.inbound import channels
 from bots.discord.inbound.people import UNCLEAR
-from bots.sandbox.discord.values import DiscordChannel, Overwrite, Permission
+from bots.sandbox.discord.world.values import DiscordChannel, Overwrite, Permission
 from core.access.admission import DENIED
 from tests.bots.discord.harness import GENERAL, DiscordRoom, room
 

@@ -15,7 +15,7 @@ from bots.discord.inbound.presses import NO_GUEST
 from bots.discord.outbound.interaction_responses import HIDDEN
 from bots.sandbox.discord.interactions import COMMAND, Interaction
 from bots.sandbox.discord.sessions import Intent
-from bots.sandbox.discord.values import (
+from bots.sandbox.discord.world.values import (
     DiscordRefuses,
     Overwrite,
     Permission,

@@ -7,7 +7,7 @@ from redis.asyncio import Redis
 
 from bots.discord.components.votes import asks_why, thumbs
 from bots.sandbox.discord.interactions import Interaction
-from bots.sandbox.discord.values import DiscordMessage, DiscordRefuses
+from bots.sandbox.discord.world.values import DiscordMessage, DiscordRefuses
 from bots.sandbox.nebula.faults import NebulaFault
 from bots.sandbox.nebula.server import NebulaServer
 from core.commands.handlers import ALOUD

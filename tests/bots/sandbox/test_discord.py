@@ -14,12 +14,12 @@ import pytest
 import yarl
 from discord import app_commands
 
-from bots.sandbox.discord.cdn import LIFETIME
 from bots.sandbox.discord.limits import DISCORD_LIMITS, DiscordLimit, DiscordLimits
 from bots.sandbox.discord.server import DiscordServer
 from bots.sandbox.discord.sessions import Intent
-from bots.sandbox.discord.state import Watch
-from bots.sandbox.discord.values import (
+from bots.sandbox.discord.world.cdn import LIFETIME
+from bots.sandbox.discord.world.state import Watch
+from bots.sandbox.discord.world.values import (
     ChannelKind,
     DiscordChannel,
     DiscordRefuses,

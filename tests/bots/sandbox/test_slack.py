@@ -18,10 +18,10 @@ from slack_sdk.http_retry.builtin_async_handlers import AsyncRateLimitErrorRetry
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
-from bots.sandbox.slack import faults
-from bots.sandbox.slack.limits import NO_SLACK_LIMITS, SLACK_LIMITS, SlackLimit
+from bots.sandbox.slack.methods import faults
+from bots.sandbox.slack.methods.limits import NO_SLACK_LIMITS, SLACK_LIMITS, SlackLimit
 from bots.sandbox.slack.server import SlackServer
-from bots.sandbox.slack.values import SlackFile, SlackMessage
+from bots.sandbox.slack.workspace.values import SlackFile, SlackMessage
 from tests.bounds import HANG_SECONDS
 
 Json = dict[str, Any]

@@ -13,11 +13,11 @@ import aiohttp
 
 from bots.compose import assemble, chat_model
 from bots.sandbox.nebula.server import NebulaServer
-from bots.sandbox.slack.events import SUBSCRIPTIONS
-from bots.sandbox.slack.limits import NO_SLACK_LIMITS
+from bots.sandbox.slack.delivery.events import SUBSCRIPTIONS
+from bots.sandbox.slack.methods.limits import NO_SLACK_LIMITS
 from bots.sandbox.slack.people import InteractionResult, Submission
 from bots.sandbox.slack.server import SlackServer
-from bots.sandbox.slack.values import SlackCall, SlackFile, SlackMessage, View
+from bots.sandbox.slack.workspace.values import SlackCall, SlackFile, SlackMessage, View
 from bots.slack.api.workspace import Patience
 from bots.slack.app import Slack
 from bots.slack.config import SlackConfig

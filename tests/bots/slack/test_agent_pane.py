@@ -3,7 +3,7 @@
 from typing import Any
 
 from bots.sandbox.nebula.faults import NebulaFault
-from bots.sandbox.slack.events import SUBSCRIPTIONS
+from bots.sandbox.slack.delivery.events import SUBSCRIPTIONS
 from bots.slack.app import Slack
 from core.prompt.titling import LONGEST
 from tests.bots.slack.harness import SlackRoom, process, slack_room

@@ -6,8 +6,8 @@ import logging
 import pytest
 from redis.asyncio import Redis
 
-from bots.sandbox.slack import faults
-from bots.sandbox.slack.values import SlackFile
+from bots.sandbox.slack.methods import faults
+from bots.sandbox.slack.workspace.values import SlackFile
 from bots.slack.api.workspace import Patience
 from tests.bots.slack.harness import RETRIES, slack_room
 

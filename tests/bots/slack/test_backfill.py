@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from bots.sandbox.slack import faults
-from bots.sandbox.slack.limits import SlackLimit
+from bots.sandbox.slack.methods import faults
+from bots.sandbox.slack.methods.limits import SlackLimit
 from bots.slack.inbound import backfill, presence
 from bots.slack.manifest import FOR_HISTORY, SCOPES
 from tests.bots.slack.harness import SlackRoom, process, slack_room

@@ -5,8 +5,8 @@ from functools import partial
 
 import pytest
 
-from bots.sandbox.slack.limits import SLACK_LIMITS
-from bots.sandbox.slack.values import SlackMessage
+from bots.sandbox.slack.methods.limits import SLACK_LIMITS
+from bots.sandbox.slack.workspace.values import SlackMessage
 from tests.bots.slack.harness import SlackRoom, slack_room
 
 QUESTIONS, AT_ONCE = 80, 16

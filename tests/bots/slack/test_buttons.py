@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from bots.sandbox.nebula.faults import NebulaFault
-from bots.sandbox.slack import faults
-from bots.sandbox.slack.values import SlackMessage
+from bots.sandbox.slack.methods import faults
+from bots.sandbox.slack.workspace.values import SlackMessage
 from bots.slack.inbound.presses import UNKNOWN
 from bots.slack.manifest import SCOPES
 from core.inbound.buttons import CONTINUED, FORGOTTEN, GO_ON, NOT_YOURS, OVER, UNDER_WAY

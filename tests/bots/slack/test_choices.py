@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bots.sandbox.slack import faults
-from bots.sandbox.slack.values import SlackMessage
+from bots.sandbox.slack.methods import faults
+from bots.sandbox.slack.workspace.values import SlackMessage
 from core.inbound.buttons import FORGOTTEN, NOT_YOURS
 from core.inbound.undoing import FROM_MEMORY, GONE, TAKEN_BACK, UNDONE
 from core.reply.layout import IN_FILE

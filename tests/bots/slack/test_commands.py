@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from redis.asyncio import Redis
 
-from bots.sandbox.slack import faults
+from bots.sandbox.slack.methods import faults
 from tests.bots.slack.harness import ENDLESS, SlackRoom, slack_room
 
 

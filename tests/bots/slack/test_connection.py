@@ -17,7 +17,7 @@ from slack_sdk.signature import SignatureVerifier
 
 from bots.adapter import Examination
 from bots.proxy import proxy_for
-from bots.sandbox.slack import faults
+from bots.sandbox.slack.methods import faults
 from bots.sandbox.slack.server import SlackServer
 from bots.slack.api import transport
 from bots.slack.app import Slack

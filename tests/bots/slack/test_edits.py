@@ -2,7 +2,7 @@
 
 import pytest
 
-from bots.sandbox.slack.values import SlackMessage
+from bots.sandbox.slack.workspace.values import SlackMessage
 from core.domain.conversation import Address, Place
 from core.domain.options import Placement
 from tests.bots.slack.harness import SlackRoom, slack_room

@@ -8,7 +8,7 @@ from aiohttp import web
 from PIL import Image
 from redis.asyncio import Redis
 
-from bots.sandbox.slack.values import SlackFile
+from bots.sandbox.slack.workspace.values import SlackFile
 from bots.slack.manifest import ASK_ABOUT, SCOPES
 from tests.bots.slack.harness import SlackRoom, process, slack_room
 from tests.ports import free_port

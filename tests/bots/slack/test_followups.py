@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bots.sandbox.slack.values import SlackFile
+from bots.sandbox.slack.workspace.values import SlackFile
 from bots.slack.api.workspace import Identity
 from bots.slack.inbound.events import RawQuestion, read
 from tests.bots.slack.harness import SlackRoom, process, slack_room

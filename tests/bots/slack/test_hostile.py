@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
-from bots.sandbox.slack import faults
-from bots.sandbox.slack.limits import NO_SLACK_LIMITS, SLACK_LIMITS, SlackLimit
+from bots.sandbox.slack.methods import faults
+from bots.sandbox.slack.methods.limits import NO_SLACK_LIMITS, SLACK_LIMITS, SlackLimit
 from bots.slack.api import people
 from bots.slack.api.client import Web
 from bots.slack.api.tasks import TaskSupervisor

@@ -5,7 +5,7 @@ import pytest
 from bots.sandbox.hold import Hold
 from bots.sandbox.nebula.faults import NebulaFault
 from bots.sandbox.nebula.pictures import png
-from bots.sandbox.slack.values import SlackMessage
+from bots.sandbox.slack.workspace.values import SlackMessage
 from bots.slack.manifest import SCOPES
 from bots.slack.outbound.private_file import DIRECTLY
 from core.reply.layout import DRAWING, NO_PICTURE, STOPPED

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from bots.sandbox.slack import faults
+from bots.sandbox.slack.methods import faults
 from tests.bots.slack.harness import SlackRoom, process, slack_room
 
 

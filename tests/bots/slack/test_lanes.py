@@ -1,6 +1,6 @@
 """Several people at once in Slack, at the wire: threads of a channel do not wait for each other."""
 
-from bots.sandbox.slack.values import SlackMessage
+from bots.sandbox.slack.workspace.values import SlackMessage
 from core.reply.layout import STOPPED
 from tests.bots.slack.harness import SlackRoom, slack_room
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from bots.sandbox.slack import faults
+from bots.sandbox.slack.methods import faults
 from bots.sandbox.slack.people import InteractionResult, Submission
-from bots.sandbox.slack.values import Json, SlackMessage, View
+from bots.sandbox.slack.workspace.values import Json, SlackMessage, View
 from bots.slack.components.menus import MOST_METADATA, ChosenMessage
 from bots.slack.inbound.menus import NO_FORM, NO_QUESTION, NOTHING_CHOSEN, OLD_FORM
 from bots.slack.manifest import ASK_ABOUT, SUMMARISE_THREAD

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from bots.sandbox.slack.values import SlackMessage
+from bots.sandbox.slack.workspace.values import SlackMessage
 from tests.bots.slack.harness import SlackRoom, process, slack_room
 
 GENERAL = "#general"

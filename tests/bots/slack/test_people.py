@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from redis.asyncio import Redis
 
-from bots.sandbox.slack import faults
-from bots.sandbox.slack.limits import NO_SLACK_LIMITS, SLACK_LIMITS
+from bots.sandbox.slack.methods import faults
+from bots.sandbox.slack.methods.limits import NO_SLACK_LIMITS, SLACK_LIMITS
 from bots.slack.api import people
 from bots.slack.api.lookups import CallBudget
 from bots.slack.api.workspace import PATIENCE, Patience

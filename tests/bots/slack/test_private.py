@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from bots.sandbox.nebula.faults import NebulaFault
-from bots.sandbox.slack import faults
-from bots.sandbox.slack.values import SlackMessage
+from bots.sandbox.slack.methods import faults
+from bots.sandbox.slack.workspace.values import SlackMessage
 from bots.slack.manifest import SCOPES, SUMMARISE_THREAD
 from bots.slack.outbound.ephemeral_surface import THINKING
 from bots.slack.outbound.private_file import DIRECTLY

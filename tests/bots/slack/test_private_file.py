@@ -2,7 +2,7 @@
 
 import pytest
 
-from bots.sandbox.slack import faults
+from bots.sandbox.slack.methods import faults
 from bots.slack.manifest import SCOPES
 from bots.slack.outbound.private_file import DIRECTLY, NO_SCOPE, NOT_SENT
 from core.commands.registry import Invocation

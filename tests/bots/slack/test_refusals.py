@@ -6,7 +6,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from bots.sandbox.slack import faults
+from bots.sandbox.slack.methods import faults
 from bots.slack.api.client import Web
 from bots.slack.api.errors import CODES, Unclear, refusal
 from bots.slack.api.workspace import RETRY_SECONDS, STRIKES, Feature

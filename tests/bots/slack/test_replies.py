@@ -7,8 +7,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from redis.asyncio import Redis
 
-from bots.sandbox.slack import faults
-from bots.sandbox.slack.values import SlackMessage
+from bots.sandbox.slack.methods import faults
+from bots.sandbox.slack.workspace.values import SlackMessage
 from bots.slack.api.client import Web
 from bots.slack.api.people import People
 from bots.slack.api.tasks import TaskSupervisor

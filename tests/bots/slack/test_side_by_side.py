@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from bots.sandbox.slack import faults
-from bots.sandbox.slack.text import texts
-from bots.sandbox.slack.values import SlackMessage
+from bots.sandbox.slack.methods import faults
+from bots.sandbox.slack.workspace.text import texts
+from bots.sandbox.slack.workspace.values import SlackMessage
 from bots.slack.components.blocks import MARKDOWN_BYTES
 from tests.bots.slack.harness import SlackRoom, slack_room
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from bots.sandbox.nebula.faults import NebulaFault, Thought
-from bots.sandbox.slack import faults
-from bots.sandbox.slack.events import SUBSCRIPTIONS
-from bots.sandbox.slack.values import SlackMessage
+from bots.sandbox.slack.delivery.events import SUBSCRIPTIONS
+from bots.sandbox.slack.methods import faults
+from bots.sandbox.slack.workspace.values import SlackMessage
 from bots.slack.api.client import Web
 from bots.slack.api.workspace import Capabilities
 from bots.slack.outbound import streaming_surface

@@ -4,7 +4,7 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from bots.sandbox.slack.values import SlackMessage
+from bots.sandbox.slack.workspace.values import SlackMessage
 from tests.bots.slack.harness import SlackRoom, empty_room, process
 from tests.core.summaries.scribe import CATALOG, MODEL, asked, known, plain, scribe, summaries
 

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from bots.sandbox.slack.faults import held, page, rate_limited, refused
-from bots.sandbox.slack.limits import SLACK_LIMITS
-from bots.sandbox.slack.values import SlackMessage
+from bots.sandbox.slack.methods.faults import held, page, rate_limited, refused
+from bots.sandbox.slack.methods.limits import SLACK_LIMITS
+from bots.sandbox.slack.workspace.values import SlackMessage
 from bots.slack.api.workspace import Patience
 from bots.slack.inbound.surroundings import MAX_CALLS
 from bots.slack.manifest import FOR_HISTORY, SCOPES

@@ -1,6 +1,6 @@
 """Files out of an answer in Slack, at the wire: its code and its tables, in the direct messages of whoever presses."""
 
-from bots.sandbox.slack.values import SlackMessage
+from bots.sandbox.slack.workspace.values import SlackMessage
 from bots.slack.manifest import SCOPES
 from bots.slack.outbound.private_file import DIRECTLY, NO_SCOPE
 from core.inbound.buttons import CODE, TABLES

@@ -12,7 +12,7 @@ from redis import Redis as BlockingRedis
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
-from bots.sandbox.slack import faults
+from bots.sandbox.slack.methods import faults
 from bots.slack.api.client import Web
 from bots.slack.api.workspace import Capabilities
 from bots.slack.manifest import FOR_HISTORY, SCOPES

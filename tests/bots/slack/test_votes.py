@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from bots.sandbox.slack import faults
+from bots.sandbox.slack.methods import faults
 from bots.sandbox.slack.people import InteractionResult
-from bots.sandbox.slack.values import SlackMessage, View
+from bots.sandbox.slack.workspace.values import SlackMessage, View
 from bots.slack.components import votes
 from bots.slack.inbound.presses import NO_FORM, OLD_REASON, UNKNOWN
 from core.commands.handlers import ALOUD

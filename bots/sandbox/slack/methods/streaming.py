@@ -3,11 +3,11 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bots.sandbox.slack.args import Args
-from bots.sandbox.slack.blocks import MARKDOWN_LIMIT, SlackRefusal, checked_blocks
-from bots.sandbox.slack.events import Events
-from bots.sandbox.slack.state import Workspace
-from bots.sandbox.slack.values import Json, SlackMessage
+from bots.sandbox.slack.delivery.events import Events
+from bots.sandbox.slack.methods.args import Args
+from bots.sandbox.slack.workspace.blocks import MARKDOWN_LIMIT, SlackRefusal, checked_blocks
+from bots.sandbox.slack.workspace.state import Workspace
+from bots.sandbox.slack.workspace.values import Json, SlackMessage
 
 
 @dataclass(slots=True)

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TypeVar
 
-from bots.sandbox.slack.blocks import SlackRefusal
-from bots.sandbox.slack.text import block_pings, live_pings, readable, shown_blocks
-from bots.sandbox.slack.values import (
+from bots.sandbox.slack.workspace.blocks import SlackRefusal
+from bots.sandbox.slack.workspace.text import block_pings, live_pings, readable, shown_blocks
+from bots.sandbox.slack.workspace.values import (
     Delivery,
     Json,
     SlackCall,

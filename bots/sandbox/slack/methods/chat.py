@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass, replace
 
-from bots.sandbox.slack.args import Args
-from bots.sandbox.slack.blocks import MARKDOWN_LIMIT, SlackRefusal, checked_blocks
-from bots.sandbox.slack.events import Events
-from bots.sandbox.slack.state import Workspace
-from bots.sandbox.slack.streaming import Streams
-from bots.sandbox.slack.values import Json, SlackMessage
+from bots.sandbox.slack.delivery.events import Events
+from bots.sandbox.slack.methods.args import Args
+from bots.sandbox.slack.methods.streaming import Streams
+from bots.sandbox.slack.workspace.blocks import MARKDOWN_LIMIT, SlackRefusal, checked_blocks
+from bots.sandbox.slack.workspace.state import Workspace
+from bots.sandbox.slack.workspace.values import Json, SlackMessage
 
 TEXT_LIMIT = 4_000  # characters in a message; chat.update refuses more, chat.postMessage splits
 TEXT_MOST = 40_000  # chat.postMessage drops the rest (reference/methods/chat.postMessage)

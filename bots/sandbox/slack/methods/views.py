@@ -1,10 +1,10 @@
 """Modals and the App Home: views.open, views.update and views.publish."""
 
-from bots.sandbox.slack.args import Args
-from bots.sandbox.slack.blocks import SlackRefusal, checked_view
-from bots.sandbox.slack.state import Workspace
-from bots.sandbox.slack.values import Json, View
-from bots.sandbox.slack.wire import view_json
+from bots.sandbox.slack.methods.args import Args
+from bots.sandbox.slack.workspace.blocks import SlackRefusal, checked_view
+from bots.sandbox.slack.workspace.state import Workspace
+from bots.sandbox.slack.workspace.values import Json, View
+from bots.sandbox.slack.workspace.wire import view_json
 
 
 class Views:

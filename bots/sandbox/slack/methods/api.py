@@ -8,12 +8,12 @@ from typing import Any
 
 from aiohttp import web
 
-from bots.sandbox.slack.args import Args
-from bots.sandbox.slack.blocks import SlackRefusal
-from bots.sandbox.slack.faults import SlackFault, SlackFaults
-from bots.sandbox.slack.limits import SlackLimiter
-from bots.sandbox.slack.state import Workspace
-from bots.sandbox.slack.values import Json, SlackCall
+from bots.sandbox.slack.methods.args import Args
+from bots.sandbox.slack.methods.faults import SlackFault, SlackFaults
+from bots.sandbox.slack.methods.limits import SlackLimiter
+from bots.sandbox.slack.workspace.blocks import SlackRefusal
+from bots.sandbox.slack.workspace.state import Workspace
+from bots.sandbox.slack.workspace.values import Json, SlackCall
 
 Method = Callable[[Args], Json]
 

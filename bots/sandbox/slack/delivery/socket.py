@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from aiohttp import WSMsgType, web
 
-from bots.sandbox.slack.state import Workspace
-from bots.sandbox.slack.values import Json
+from bots.sandbox.slack.workspace.state import Workspace
+from bots.sandbox.slack.workspace.values import Json
 
 MOST_SOCKETS = 10  # docs.slack.dev/apis/events-api/using-socket-mode
 

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from bots.sandbox.slack.args import Args
-from bots.sandbox.slack.blocks import SlackRefusal
-from bots.sandbox.slack.events import Events
-from bots.sandbox.slack.state import Workspace
-from bots.sandbox.slack.values import Json, SlackChannel, SlackMessage
-from bots.sandbox.slack.wire import DOMAIN, bot_json, channel_json, replies_page, user_json
+from bots.sandbox.slack.delivery.events import Events
+from bots.sandbox.slack.methods.args import Args
+from bots.sandbox.slack.workspace.blocks import SlackRefusal
+from bots.sandbox.slack.workspace.state import Workspace
+from bots.sandbox.slack.workspace.values import Json, SlackChannel, SlackMessage
+from bots.sandbox.slack.workspace.wire import DOMAIN, bot_json, channel_json, replies_page, user_json
 
 _SCOPES = {"channel": "channels", "group": "groups", "im": "im", "mpim": "mpim"}
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from bots.sandbox.discord.values import Json
+from bots.sandbox.discord.world.values import Json
 
 # Discord's parser ignores mentions inside code; an unclosed fence is no code.
 CODE_SPAN = re.compile(r"```.*?```|``.+?``|`[^`\n]+`", re.DOTALL)

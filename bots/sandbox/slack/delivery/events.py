@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 
-from bots.sandbox.slack.delivery import Deliverer
-from bots.sandbox.slack.state import Workspace
-from bots.sandbox.slack.text import rich_text
-from bots.sandbox.slack.values import Json, SlackMessage
-from bots.sandbox.slack.wire import event_body, message_json
+from bots.sandbox.slack.delivery.deliverer import Deliverer
+from bots.sandbox.slack.workspace.state import Workspace
+from bots.sandbox.slack.workspace.text import rich_text
+from bots.sandbox.slack.workspace.values import Json, SlackMessage
+from bots.sandbox.slack.workspace.wire import event_body, message_json
 
 # subscriptions of an app that answers mentions, threads and direct messages
 SUBSCRIPTIONS = frozenset(

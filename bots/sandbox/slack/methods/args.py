@@ -6,7 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
-from bots.sandbox.slack.blocks import SlackRefusal
+from bots.sandbox.slack.workspace.blocks import SlackRefusal
 
 
 class Args:

@@ -5,12 +5,12 @@ from dataclasses import replace
 
 from aiohttp import web
 
-from bots.sandbox.slack.args import Args
-from bots.sandbox.slack.blocks import SlackRefusal
-from bots.sandbox.slack.events import Events
-from bots.sandbox.slack.state import Workspace
-from bots.sandbox.slack.values import Json, SlackFile, SlackMessage
-from bots.sandbox.slack.wire import file_json
+from bots.sandbox.slack.delivery.events import Events
+from bots.sandbox.slack.methods.args import Args
+from bots.sandbox.slack.workspace.blocks import SlackRefusal
+from bots.sandbox.slack.workspace.state import Workspace
+from bots.sandbox.slack.workspace.values import Json, SlackFile, SlackMessage
+from bots.sandbox.slack.workspace.wire import file_json
 
 LOGIN_PAGE = "<!DOCTYPE html><html><head><title>Sign in | Slack</title></head><body>Sign in</body></html>"
 

@@ -9,8 +9,8 @@ from urllib.parse import quote, urlsplit
 
 from aiohttp import web
 
-from bots.sandbox.discord.state import DiscordWorld
-from bots.sandbox.discord.values import DiscordAttachment, DiscordUpload
+from bots.sandbox.discord.world.state import DiscordWorld
+from bots.sandbox.discord.world.values import DiscordAttachment, DiscordUpload
 
 LIFETIME = 24 * 3600  # seconds, as observed; the documentation has an example of 14 days (reference#signed-...)
 ATTACHMENTS, EPHEMERAL_FILES = "attachments", "ephemeral-attachments"

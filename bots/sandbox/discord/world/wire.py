@@ -2,9 +2,9 @@
 
 import time
 
-from bots.sandbox.discord.cdn import Cdn
-from bots.sandbox.discord.state import DiscordWorld, created, iso
-from bots.sandbox.discord.values import (
+from bots.sandbox.discord.world.cdn import Cdn
+from bots.sandbox.discord.world.state import DiscordWorld, created, iso
+from bots.sandbox.discord.world.values import (
     FORUMS,
     HAS_THREAD,
     STARTER,

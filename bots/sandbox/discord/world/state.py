@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from bots.sandbox.discord.values import (
+from bots.sandbox.discord.world.values import (
     THREADS,
     ChannelKind,
     DiscordChannel,

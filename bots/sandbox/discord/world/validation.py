@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from bots.sandbox.discord.text import TEXT_DISPLAY, walk
-from bots.sandbox.discord.values import COMPONENTS_V2, Json
+from bots.sandbox.discord.world.text import TEXT_DISPLAY, walk
+from bots.sandbox.discord.world.values import COMPONENTS_V2, Json
 
 MAX_CONTENT = 2000  # code points (resources/message#create-message)
 MAX_FILE = 10 * 1024 * 1024  # bytes (reference#uploading-files)

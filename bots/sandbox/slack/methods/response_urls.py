@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
-from bots.sandbox.slack.args import Args
-from bots.sandbox.slack.blocks import SlackRefusal
-from bots.sandbox.slack.chat import Chat, content, unfurls
-from bots.sandbox.slack.state import Workspace
-from bots.sandbox.slack.values import Json, SlackMessage
+from bots.sandbox.slack.methods.args import Args
+from bots.sandbox.slack.methods.chat import Chat, content, unfurls
+from bots.sandbox.slack.workspace.blocks import SlackRefusal
+from bots.sandbox.slack.workspace.state import Workspace
+from bots.sandbox.slack.workspace.values import Json, SlackMessage
 
 MOST_USES = 5  # docs.slack.dev/interactivity/handling-user-interaction
 

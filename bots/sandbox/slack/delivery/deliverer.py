@@ -10,9 +10,9 @@ from urllib.parse import urlencode
 
 import aiohttp
 
-from bots.sandbox.slack.socket import Ack, SlackSockets
-from bots.sandbox.slack.state import Workspace
-from bots.sandbox.slack.values import Delivery, Json
+from bots.sandbox.slack.delivery.socket import Ack, SlackSockets
+from bots.sandbox.slack.workspace.state import Workspace
+from bots.sandbox.slack.workspace.values import Delivery, Json
 
 
 class BackgroundTasks:

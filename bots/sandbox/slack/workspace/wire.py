@@ -3,8 +3,8 @@
 import time
 from collections.abc import Sequence
 
-from bots.sandbox.slack.state import Workspace
-from bots.sandbox.slack.values import Json, SlackChannel, SlackFile, SlackMessage, SlackUser, View
+from bots.sandbox.slack.workspace.state import Workspace
+from bots.sandbox.slack.workspace.values import Json, SlackChannel, SlackFile, SlackMessage, SlackUser, View
 
 DOMAIN = "sandbox"
 

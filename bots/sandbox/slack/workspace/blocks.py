@@ -4,8 +4,8 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
-from bots.sandbox.slack.text import flat
-from bots.sandbox.slack.values import Json
+from bots.sandbox.slack.workspace.text import flat
+from bots.sandbox.slack.workspace.values import Json
 
 MARKDOWN_LIMIT = 12_000  # characters, over all markdown blocks of a payload (reference/block-kit/blocks/markdown-block)
 _SEE = "[json-pointer:/blocks]"
