@@ -21,6 +21,8 @@ SCOPE = "files:read"
 # anywhere: docs.slack.dev/reference/methods/files.remote.info.
 HOSTS = ("files.slack.com", "files.slack-gov.com")
 _PIECE = 65_536
+PAGE = "text/html"
+"""The kind of a file that is a web page itself."""
 
 
 class Downloads:
@@ -34,7 +36,10 @@ class Downloads:
         """Return the content of a file, at most `most` bytes of it. Raises PlatformError."""
         if not self._capabilities.granted(SCOPE):
             raise self._lacking()
-        url = attachment.url or await self._address(attachment)
+        # Where we don't know what the app may do, a page that is expected can't be told from the one to sign in on:
+        # asking for its address tells.
+        unsure = _is_page(attachment) and self._capabilities.scopes is None
+        url = await self._address(attachment) if unsure or not attachment.url else attachment.url
         if not self._is_of_slack(url):
             raise Rejected("a file is not on Slack")
         client = self._web.client
@@ -73,7 +78,7 @@ class Downloads:
         status, kind = response.status, response.content_type
         if status in (404, 410):
             raise Gone("the file was deleted")
-        if 300 <= status < 400 or (status == 200 and kind == "text/html" and not _is_page(attachment)):
+        if 300 <= status < 400 or (status == 200 and kind == PAGE and not _is_page(attachment)):
             if self._capabilities.scopes is None:
                 raise self._lacking()
             log.warning("Slack: a file can't be read: Slack sends a page, although the app has the scope %s", SCOPE)
@@ -114,4 +119,4 @@ async def _content(response: aiohttp.ClientResponse, most: int) -> bytes:
 
 def _is_page(attachment: Attachment) -> bool:
     """Return whether the file itself is a web page."""
-    return attachment.kind == "text/html" or attachment.name.lower().endswith((".html", ".htm", ".xhtml"))
+    return attachment.kind == PAGE or attachment.name.lower().endswith((".html", ".htm", ".xhtml"))

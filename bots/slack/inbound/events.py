@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from bots.slack.api.download import PAGE
 from bots.slack.api.people import shown_name
 from bots.slack.api.workspace import Identity
 from bots.slack.dialect.mrkdwn import escape
@@ -22,6 +23,8 @@ _WRITTEN = ("file_share", "thread_broadcast", "me_message")
 _BY_BOTS = "bot_message"
 # Forwarded messages and files that we look at; Slack's own client sends one of the former and ten of the latter.
 _MOST_SHARED, _MOST_FILES = 5, 20
+# Files that people write in Slack itself, whose content comes as a web page (github.com/simstudioai/sim, issue 4306).
+_WRITTEN_IN_SLACK = ("canvas", "docs", "post", "quip", "space")
 # A mention of a person, an app or a group at the beginning, behind marks, emoji, channels and greetings alone; what
 # begins a quotation, a list or a bracket may be about them.
 _TO_OTHER = re.compile(
@@ -238,7 +241,7 @@ def attachments(message: Mapping[str, Any]) -> tuple[Attachment, ...]:
     return tuple(
         Attachment(
             string(file.get("name")) or string(file.get("title")) or "file",
-            string(file.get("mimetype")),
+            PAGE if string(file.get("mode")) in _WRITTEN_IN_SLACK else string(file.get("mimetype")),
             string(file.get("url_private")),
             _size(file.get("size")),
             file=string(file.get("id")),

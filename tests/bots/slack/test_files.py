@@ -102,6 +102,28 @@ async def test_a_button_asks_a_model_that_sees(redis_url: str) -> None:
         assert room.nebula.requests[-1].messages[-1].pictures
 
 
+@pytest.mark.parametrize("mode", ["canvas", "post"])
+@pytest.mark.parametrize("told", [True, False])
+async def test_what_people_wrote_in_slack_is_read(redis_url: str, mode: str, told: bool) -> None:
+    """It comes as a web page, of which the model gets the text; Slack does not always say what the app may do."""
+    page = b"<!doctype html><html><body><h1>Plan</h1><p>ZEBRA-7 is out</p></body></html>"
+    plan = SlackFile("Plan", page, "application/vnd.slack-docs", mode=mode)
+    async with slack_room(redis_url, server={"scopes": frozenset(SCOPES), "tells_scopes": told}) as room:
+        assert "Read Plan (" in await answered(room, plan)
+        assert "ZEBRA-7 is out" in asked(room)
+        assert "<p>" not in asked(room)
+
+
+async def test_where_people_sign_in_is_no_canvas(redis_url: str) -> None:
+    """Without the scope the same address brings that page; Slack does not always say that it is missing."""
+    scopes = frozenset({"chat:write", "channels:history", "app_mentions:read", "users:read"})
+    async with slack_room(redis_url, server={"scopes": scopes, "tells_scopes": False}) as room:
+        room.slack.files.signed_out = True
+        plan = SlackFile("Plan", b"<html>ZEBRA-7</html>", "application/vnd.slack-docs", mode="canvas")
+        assert "I can't read Plan: I am not allowed to read it." in await answered(room, plan)
+        assert '<file name="Plan">\n(not read' in asked(room)
+
+
 @pytest.mark.parametrize("scopes", [None, {"chat:write", "channels:history", "app_mentions:read", "users:read"}])
 async def test_the_sign_in_page_is_no_file(
     redis_url: str, scopes: set[str] | None, caplog: pytest.LogCaptureFixture

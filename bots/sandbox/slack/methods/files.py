@@ -123,4 +123,5 @@ class Files:
         if not file:
             return web.Response(status=404)
         headers = {"Content-Encoding": file.encoding} if file.encoding else None
-        return web.Response(body=file.data, content_type=file.mimetype, headers=headers)
+        kind = file.mimetype if file.mode == "hosted" else "text/html"
+        return web.Response(body=file.data, content_type=kind, headers=headers)

@@ -82,7 +82,7 @@ def file_json(file: SlackFile, base: str, *, asked: bool = False) -> Json:
         "filetype": file.name.rpartition(".")[2],
         "size": len(file.data) if file.size is None else file.size,
         "user": file.user,
-        "mode": "hosted",
+        "mode": file.mode,
         "is_external": False,
         "url_private": url,
         "url_private_download": url,
