@@ -14,6 +14,7 @@ from core.turns.runner import GAVE_UP
 
 _WORD = re.compile(r"\bw(\d+)x(\d+|end)\b")
 _QUESTION = re.compile(r"question (\d+)")
+_READ = re.compile(r"Read (\d+) messages? of this (thread|channel)\.")
 # Every leaf of the tree of model errors has its own sentence; a sentence with a number is recognised by its beginning.
 _ERRORS: tuple[type[NebulaBotError], ...] = (NebulaBotError, StoreError, ModelError, *ModelError.__subclasses__())
 _PLAIN = [each.notice for each in _ERRORS if isinstance(each.notice, str)]
@@ -121,6 +122,7 @@ def judge(asked: Sequence[AskedQuestion], said: Iterable[Said], kept: Iterable[K
         else:
             findings.append(Finding("stray", 0, f"{message.room} {message.id}: {message.text[:80]!r}"))
     complete: dict[int, float] = {}
+    chains: dict[int, tuple[Said, ...]] = {}
     closed, stubs = [], []
     for each in asked:
         mine = replies[each.number]
@@ -132,7 +134,7 @@ def judge(asked: Sequence[AskedQuestion], said: Iterable[Said], kept: Iterable[K
         chain = _chain(mine, _whole(each))
         if chain:
             complete[each.number] = chain[0].first
-            findings += _noise(each, chain)
+            chains[each.number] = chain
         elif ending := _closing(mine, each):
             chain = ending
             closed.append(each.number)
@@ -148,7 +150,11 @@ def judge(asked: Sequence[AskedQuestion], said: Iterable[Said], kept: Iterable[K
             else:
                 findings.append(Finding("double", each.number, _short(message)))
         findings += [Finding("open", each.number, _short(message)) for message in mine if message.streams]
-    findings += _order(asked, complete) + _history(asked, set(complete), set(closed), tuple(kept))
+    kept = tuple(kept)
+    unanswered = [each for each in asked if each.number in set(closed) - {entry.number for entry in kept}]
+    for each in asked:
+        findings += _noise(each, chains.get(each.number, ()), unanswered)
+    findings += _order(asked, complete) + _history(asked, set(complete), set(closed), kept)
     return Verdict(tuple(complete), tuple(closed), tuple(stubs), tuple(findings))
 
 
@@ -213,11 +219,23 @@ def _closing(mine: Sequence[Said], each: AskedQuestion) -> tuple[Said, ...]:
     return ()
 
 
-def _noise(each: AskedQuestion, chain: Sequence[Said]) -> list[Finding]:
-    """Text beside the words of a whole answer, except a command's question above its answer."""
+def _noise(each: AskedQuestion, chain: Sequence[Said], unanswered: Sequence[AskedQuestion]) -> list[Finding]:
+    """Text beside the words of a whole answer, except a command's question above its answer, and the small print that
+    as many messages were read as questions around it stayed without an answer. `unanswered`: closed before a word, so
+    that no history has them, and a later question reads them like whatever else was said there."""
     rests = [_rest(message.text) for message in chain]
-    said = [rest for rest in rests if rest and number_in(rest) != each.number]
+    said = [rest for rest in rests if rest and number_in(rest) != each.number and not _reads(each, rest, unanswered)]
     return [Finding("open" if WRITING in rest else "noise", each.number, rest[:120]) for rest in said]
+
+
+def _reads(each: AskedQuestion, rest: str, unanswered: Sequence[AskedQuestion]) -> bool:
+    read = _READ.fullmatch(rest)
+    around = [
+        other.number
+        for other in unanswered
+        if read and other.room == each.room and (other.lane == each.lane or read[2] == "channel")
+    ]
+    return read is not None and 1 <= int(read[1]) <= len(around) and each.number not in around
 
 
 def _is_stub(message: Said, each: AskedQuestion) -> bool:

@@ -61,6 +61,26 @@ def test_command_shows_its_question() -> None:
     ]
 
 
+def test_question_that_was_closed_before_a_word_is_read_by_the_next_in_its_thread() -> None:
+    """The next answer may say that it read as many messages as there are such questions, and no more; what the history
+    has is not read."""
+    asked = tuple(replace(each, room="slack/T/C", lane="1") for each in ASKED_QUESTIONS)
+    kept = tuple(replace(each, room="slack/T/C") for each in KEPT)
+
+    def read(small_print: str, first: str = GAVE_UP, lane: str = "1", have: Sequence[Kept] = kept[1:]) -> Verdict:
+        said = [replace(each, room="slack/T/C") for each in SAID]
+        said[:2] = replace(said[0], text=first), replace(said[1], text=f"{said[1].text}\n{small_print}")
+        return judge((replace(asked[0], lane=lane), *asked[1:]), said, have)
+
+    assert kinds(read("Read 1 message of this thread.")) == []
+    assert kinds(read("Read 2 messages of this thread.")) == [("noise", 2)]
+    assert kinds(read("Read 1 message of this thread.", lane="2")) == [("noise", 2)]
+    assert kinds(read("Read 1 message of this channel.", lane="2")) == []
+    assert kinds(read("Read 1 message of this thread.", first=answer_to(1, 6), have=kept)) == [("noise", 2)]
+    half_kept = (replace(kept[0], answer=half(1)), *kept[1:])
+    assert kinds(read("Read 1 message of this thread.", f"{half(1)}\n{GAVE_UP}", have=half_kept)) == [("noise", 2)]
+
+
 def test_missing_reply_is_reported() -> None:
     """An accepted question without any message of the bot."""
     assert judged(said=SAID[:2], kept=KEPT[:2]) == [("missing", 3)]
