@@ -13,6 +13,7 @@ import random
 import statistics
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -239,7 +240,12 @@ def table(done: RoomsRun, load: RoomsLoad) -> Table:
 
 def _notes(done: RoomsRun) -> tuple[str, ...]:
     late, refused = [each.late for each in done.seen.asks], done.seen.refused
+    begun = min(each.said for each in done.seen.asks)
+    slow = [each.said - begun for each in done.seen.asks if each.first - each.said > HELD_SECONDS]
+    when = Counter(int(said / 10) * 10 for said in slow)
     return (
+        f"First words later than {HELD_SECONDS:g} s: {len(slow) / len(done.seen.asks):.1%}; by when asked, in "
+        f"steps of ten seconds: {', '.join(f'{at} s {many}' for at, many in sorted(when.items())) or 'none'}.",
         f"The questions came {percentile(late, MOST):.2f} s late (95 %; at most {max(late):.2f} s). Platforms, model "
         f"and people took {done.seen.busy:.0%} of a core, and what else ran on the machine {done.others:.0%}.",
         f"429: {', '.join(f'{name} {many}' for name, many in refused) or 'none'}.",
