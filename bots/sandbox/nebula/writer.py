@@ -20,6 +20,9 @@ NOISE = (
     b'data: {"id":"chatcmpl-0","choices":[{"index":0,"delta":{"content":null},"finish_reason":null}]}\n\n',
     b'data: {"id":"chatcmpl-0","choices":[{"index":0,"delta":null}]}\n\n',
 )
+# What comes at once is written in pieces of about so many bytes, as one packet for each token would cost most of the
+# time of such an answer, on both sides.
+AT_ONCE_BYTES = 16_384
 # Awaited before each token with its number, so that a test decides what happens between two tokens.
 Between = Callable[[int], Awaitable[object]]
 
@@ -45,6 +48,8 @@ class Writer:
 
     def __init__(self, response: web.StreamResponse, fault: NebulaFault, model: str, number: int) -> None:
         self._response, self._fault = response, fault
+        self._unsent = bytearray()
+        self._at_once = False
         self.written: list[float] = []
         self._head = {
             "id": f"chatcmpl-{number:032x}",
@@ -67,6 +72,7 @@ class Writer:
         """
         clock = asyncio.get_running_loop().time
         start, noise = clock(), self._noise()
+        self._at_once = not (pace or between or self._fault.bytewise)
         await self._chunk({"role": "assistant", "content": ""})
         for number, delta in enumerate(said):
             if await self._fails(number):
@@ -86,9 +92,12 @@ class Writer:
             await self._send(_event(json.dumps({**self._head, "choices": [], "usage": usage})))
         if self._fault.done:
             await self._send(_event("[DONE]"))
+        await self._flush()
 
     async def _fails(self, number: int) -> bool:
         """Apply the fault that is due after this many tokens; true if it ends the stream."""
+        if number in (self._fault.hold_after, self._fault.stall_after, self._fault.cut_after, self._fault.error_after):
+            await self._flush()
         if self._fault.hold_after == number and self._fault.hold:
             await self._fault.hold.wait()
         if self._fault.stall_after == number:
@@ -97,6 +106,7 @@ class Writer:
             raise Cut
         if self._fault.error_after == number:
             await self._send(_event(self._fault.error))
+            await self._flush()
             return True
         return False
 
@@ -125,11 +135,18 @@ class Writer:
         if self._fault.crlf:
             data = data.replace(b"\n", b"\r\n")
         if not self._fault.bytewise:
-            await self._response.write(data)
+            self._unsent += data
+            if not self._at_once or len(self._unsent) >= AT_ONCE_BYTES:
+                await self._flush()
             return
         for byte in data:
             await self._response.write(bytes((byte,)))
             await asyncio.sleep(0)  # lets the client read each byte
+
+    async def _flush(self) -> None:
+        if data := bytes(self._unsent):
+            self._unsent.clear()
+            await self._response.write(data)
 
 
 def _event(data: str) -> bytes:
