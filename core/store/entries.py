@@ -337,6 +337,11 @@ def substitute(conversation: Conversation, entry: bytes) -> Question:
     return Question(TurnId(name), place, author, "", message, kind=Declined(CANT_READ), private=private)
 
 
+def read_forgotten(stored: bytes) -> frozenset[str]:
+    """The digests of the messages whose exchange was forgotten (see common.lua)."""
+    return frozenset(each for word in stored.decode("utf-8", "replace").split() for each in word.split("@")[0].split(","))
+
+
 def progress_entry(progress: Progress) -> bytes:
     """The progress as it is stored; empty if there is none, which leaves the stored one unchanged."""
     return _PROGRESS.dump_json(progress) if progress.messages else b""

@@ -16,7 +16,7 @@ from core.domain.progress import NOTHING_SHOWN, AnsweredQuestion, Progress
 from core.domain.question import NEW, Question
 from core.domain.turn_id import Step, TurnId, step_of, unasked
 from core.settings.encryption import NO_ENCRYPTION, Encryption, Unreadable
-from core.store.entries import fence_of, lane_name, progress_entry, read_progress, substitute
+from core.store.entries import fence_of, lane_name, progress_entry, read_forgotten, read_progress, substitute
 from core.store.mailbox import DEFAULT_RETENTION, VERSIONS, Mailboxes, Retention, ms
 from core.store.redis.client import guarded
 from core.store.redis.spaces import Spaces
@@ -31,8 +31,8 @@ class Turn:
     committed when it was claimed, in order of the questions.
 
     `also`: questions that are answered with it, and `entries` their entries in the line. `retracted`: its question was
-    deleted, so the visible part of its reply must be removed. `asked`: when we sent the claim, by our monotonic clock;
-    the lease may have begun then, however late we read the answer.
+    deleted, so the visible part of its reply must be removed. `forgotten`: digests of messages of forgotten exchanges.
+    `asked`: when we sent the claim, by our monotonic clock; the lease may have begun then, however late its answer.
     """
 
     lane: Lane
@@ -45,6 +45,7 @@ class Turn:
     also: tuple[Question, ...] = ()
     entries: tuple[bytes, ...] = ()
     retracted: bool = False
+    forgotten: frozenset[str] = frozenset()
     asked: float = field(default=0.0, compare=False)
 
     @property
@@ -122,10 +123,8 @@ class Turns:
         """`partitions`, `encryption` and `spaces`: see Mailboxes, Encryption and Spaces."""
         self.limits = limits
         self.mailboxes = Mailboxes(redis, limits, partitions, encryption, spaces)
-        self.spaces = self.mailboxes.spaces
-        self.signals = Signals(redis, self.spaces)
-        self._entries = self.mailboxes.entries
-        self._redis = redis
+        self.spaces, self.signals = self.mailboxes.spaces, Signals(redis, self.mailboxes.spaces)
+        self._entries, self._redis = self.mailboxes.entries, redis
 
     async def accept(
         self,
@@ -360,7 +359,7 @@ class Turns:
 
     async def _turn(self, conversation: Conversation, state: Sequence[Any], asked: float) -> Turn:
         """The turn in a snapshot. Raises Unreadable (see `claim`)."""
-        entry, lane_word, fence, attempts, epoch, progress, retracted, history = state
+        entry, lane_word, fence, attempts, epoch, progress, retracted, history, forgotten = state
         lane = Lane(conversation, lane_word.decode("utf-8", "replace"))
         also: tuple[Question, ...] = ()
         entries: tuple[bytes, ...] = ()
@@ -389,6 +388,7 @@ class Turns:
             also=also,
             entries=entries,
             retracted=bool(retracted),
+            forgotten=read_forgotten(forgotten),
             asked=asked,
         )
 

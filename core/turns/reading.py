@@ -8,7 +8,7 @@ from itertools import takewhile
 
 from cachetools import TTLCache
 
-from core.domain.conversation import Exchange, Place
+from core.domain.conversation import Exchange, Place, digest
 from core.domain.errors import Forbidden, Gone, PlatformError
 from core.domain.options import Context
 from core.domain.question import Continue, Question, Reads, Regenerate
@@ -37,8 +37,8 @@ class RoomReader:
         self._told: TTLCache[str, str] = TTLCache(_MAX_TOLD, _TOLD_SECONDS)  # person there → question
 
     async def around(self, turn: Turn, settings: ChannelSettings, history: Sequence[Exchange]) -> Surroundings:
-        """What was said around the turn's question, without what is in the history; never raises. `history`: what the
-        question refers to."""
+        """What was said around the turn's question, without what is in the history or was forgotten; never raises.
+        `history`: what the question refers to."""
         question = turn.question
         context = context_of(question, settings.context)
         summary = asks_for_summary(question)
@@ -53,7 +53,11 @@ class RoomReader:
         else:
             found = await self._read(turn, reach)
         known = _known(turn)
-        messages = [each for each in found.messages if each.id not in known and each.text.strip()]
+        messages = [
+            each
+            for each in found.messages
+            if each.id not in known and digest(each.id) not in turn.forgotten and each.text.strip()
+        ]
         read = {each.id for each in (*messages, *found.referred)}
         chosen = {each.id for each in question.about}
         unread = [each for each in question.about if each.id not in read]

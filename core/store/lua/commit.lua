@@ -6,6 +6,7 @@ local ENDING = KEYS[11]
 local FENCE, TURN, EXCHANGE, EPOCH, KEEP = ARGV[7], ARGV[8], ARGV[9], ARGV[10], tonumber(ARGV[11])
 local AGAIN, AGAIN_KEEP, REPLACES = ARGV[12], tonumber(ARGV[13]), ARGV[14]
 local SHOWS, KEEPS = ARGV[15], tonumber(ARGV[16])
+local WRITTEN = EXCHANGE -- is on screen; if it is not stored, it must not be read there again
 local ALSO = 17 -- from here on: the other questions answered with this one, each with its entry at that time
 
 -- An answer becomes a version, in place of the one that is shown now. If there are too many, the oldest goes.
@@ -74,7 +75,9 @@ if not ours.forget and EPOCH == (redis.call('HGET', CONV, 'epoch') or '0') then
     redis.call('LPUSH', ENDED, AGAIN)
     redis.call('LTRIM', ENDED, 0, AGAIN_KEEP - 1)
   end
+  WRITTEN = EXCHANGE == '' and WRITTEN or ''
 end
+if WRITTEN ~= '' then not_again({WRITTEN}) end
 forget_aged()
 tidy_versions()
 redis.call('ZREM', LANES, named(lane_of(mine)))

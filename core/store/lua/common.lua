@@ -162,8 +162,54 @@ local function since(summary)
   return tonumber(string.match(summary, '^[^|]*,@(%d+)|') or 0)
 end
 
+-- CONV remembers by digests, in `forgotten`, which messages were of exchanges that were forgotten: they may still be on
+-- screen, and must not be read there again. Each exchange is a word `<digests>@<time>`, for as long as it would have
+-- been in the history, and there are at most as many as the history has.
+
+local function digest_of(word)
+  return string.sub(redis.sha1hex(word), 1, 10)
+end
+
+-- Keep the newest of these that are not too old.
+local function remember_forgotten(all)
+  local left = {}
+  for i = #all, 1, -1 do
+    local at = tonumber(string.match(all[i], '@(%d+)$') or 0)
+    if #left < WINDOW and (at == 0 or at * 1000 >= now() - TTL_MS) then table.insert(left, 1, all[i]) end
+  end
+  if #left > 0 then
+    redis.call('HSET', CONV, 'forgotten', table.concat(left, ' '))
+    redis.call('PEXPIRE', CONV, TTL_MS)
+  else
+    redis.call('HDEL', CONV, 'forgotten')
+  end
+end
+
+local function forgotten()
+  local found = {}
+  for each in string.gmatch(redis.call('HGET', CONV, 'forgotten') or '', '%S+') do found[#found + 1] = each end
+  return found
+end
+
+-- These exchanges were forgotten: their messages are not to be read again.
+local function not_again(exchanges)
+  local all = forgotten()
+  for _, each in ipairs(exchanges) do
+    local messages = {}
+    for word in string.gmatch(string.match(words(each) or '', ',(.*)') or '', '[^,]+') do
+      if string.sub(word, 1, 1) ~= '@' then messages[#messages + 1] = digest_of(word) end
+    end
+    if #messages > 0 then
+      all[#all + 1] = table.concat(messages, ',') .. '@' .. string.format('%.0f', since(each))
+    end
+  end
+  remember_forgotten(all)
+end
+
 -- Also the summaries that tell of something older. CONV remembers the oldest of all, so that usually nobody looks.
 local function forget_aged()
+  local gone = forgotten()
+  if #gone > 0 then remember_forgotten(gone) end
   local oldest = redis.call('LINDEX', HISTORY, 0)
   while oldest and aged(oldest) do
     redis.call('LPOP', HISTORY)
@@ -187,7 +233,7 @@ end
 -- Forget the summaries that tell of any exchange of this turn, message or person. Returns how many there were. The
 -- words of a summary are digests of all of these, also of those that have left the history since.
 local function forget_summaries(word)
-  local digest, summaries, count = string.sub(redis.sha1hex(word), 1, 10), redis.call('HGETALL', SUMMARIES), 0
+  local digest, summaries, count = digest_of(word), redis.call('HGETALL', SUMMARIES), 0
   for i = 1, #summaries, 2 do
     if has(summaries[i + 1], digest) then count = count + redis.call('HDEL', SUMMARIES, summaries[i]) end
   end
@@ -251,7 +297,7 @@ local function snapshot(found)
   local turn = turn_of(found)
   return {
     found, lane_of(found), tonumber(turn.fence), turn.attempts, tonumber(redis.call('HGET', CONV, 'epoch') or '0'),
-    turn.progress or '', turn.retract and 1 or 0, newest(),
+    turn.progress or '', turn.retract and 1 or 0, newest(), redis.call('HGET', CONV, 'forgotten') or '',
   }
 end
 

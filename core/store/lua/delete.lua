@@ -25,7 +25,10 @@ end
 if waiting > 0 then offer() end
 if running == '' and own then return {'', waiting, '', '', 0} end
 local exchange, shown = entry(HISTORY, WORD), entry(ENDED, WORD)
-if exchange then redis.call('LREM', HISTORY, 1, exchange) end
+if exchange then
+  redis.call('LREM', HISTORY, 1, exchange)
+  not_again({exchange})
+end
 if shown then redis.call('LREM', ENDED, 1, shown) end
 if exchange or shown then forget_versions(turn_id(exchange or shown)) end
 return {running, waiting, exchange or '', shown or '', forget_summaries(WORD)}

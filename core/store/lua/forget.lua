@@ -4,9 +4,9 @@
 -- ARGV: PERSON OF_LANES ENTRIES...
 local PERSON, OF_LANES = ARGV[7], ARGV[8]
 local ENTRIES = 9
-local count = 0
+local gone = {}
 for i = ENTRIES, #ARGV do
-  count = count + redis.call('LREM', HISTORY, 1, ARGV[i])
+  if redis.call('LREM', HISTORY, 1, ARGV[i]) == 1 then gone[#gone + 1] = ARGV[i] end
   redis.call('LREM', ENDED, 1, ARGV[i])
   redis.call('LREM', VERSIONS, 1, ARGV[i])
 end
@@ -18,4 +18,5 @@ for _, found in ipairs(redis.call('LRANGE', LINE, 0, -1)) do
     store(found, turn)
   end
 end
-return {count, forget_summaries(PERSON)}
+if #gone > 0 then not_again(gone) end
+return {#gone, forget_summaries(PERSON)}

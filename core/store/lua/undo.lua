@@ -16,6 +16,7 @@ even_when_full()
 redis.call('LREM', HISTORY, 1, exchange)
 if shown then redis.call('LREM', ENDED, 1, shown) end
 forget_versions(TURN)
+not_again({exchange})
 forget_summaries(TURN)
 redis.call('SET', UNDOER, REQUEST, 'PX', DEDUPE_MS)
 return 'UNDONE'

@@ -11,6 +11,7 @@ from bots.sandbox.slack.workspace.values import SlackMessage
 from bots.slack.api.workspace import Patience
 from bots.slack.inbound.surroundings import MAX_CALLS
 from bots.slack.manifest import FOR_HISTORY, SCOPES
+from core.inbound.undoing import TAKEN_BACK
 from core.prompt.quoting import BEGIN, END
 from tests.bots.slack.harness import ENDLESS, HEARS_MENTIONS, SlackRoom, slack_room
 from tests.bounds import HANG_SECONDS
@@ -116,6 +117,54 @@ async def test_what_was_reset_is_not_read_back(room: SlackRoom) -> None:
     last = room.nebula.requests[-1].messages
     assert "blue" not in "".join(each.content for each in last)
     assert "bob (person): the deploy failed: disk was full" in quoted(room)
+
+
+async def undone(room: SlackRoom, root: str) -> None:
+    """In a thread of people, a question was undone."""
+    await ask(room, "what happened?", root)
+    await room.say("bob", "#general", "retried, it works", root)
+    await ask(room, "my secret is blue", root, answer="Noted: blue.")
+    await room.say("carol", "#general", "@nebula !undo", root)
+    await room.until(lambda: not any("blue" in each for each in room.shown("#general", root)))
+    await room.quiet()
+
+
+async def test_what_was_undone_is_not_read_back(room: SlackRoom) -> None:
+    """Its answer is gone from the thread, and the question stays there; what people said to each other is read again.
+    A reset does not bring it back."""
+    root = await deploy(room)
+    await undone(room, root)
+    await ask(room, "and now?", root)
+    assert quoted(room)[0] == "bob (person): retried, it works"
+    assert "blue" not in "".join(quoted(room))
+    await room.say("eve", "#general", "@nebula !reset", root)
+    await room.quiet()
+    await ask(room, "and then?", root)
+    assert "bob (person): retried, it works" in quoted(room)
+    assert "blue" not in "".join(each.content for each in room.nebula.requests[-1].messages)
+
+
+async def test_what_was_struck_is_not_read_back(room: SlackRoom) -> None:
+    """Where Slack does not delete the answer, a sentence takes its place; neither that nor the question is quoted."""
+    root = await deploy(room)
+    room.slack.faults.add("chat.delete", refused("compliance_exports_prevent_deletion"), None)
+    await undone(room, root)
+    assert any(TAKEN_BACK in each for each in room.shown("#general", root))
+    await ask(room, "and now?", root)
+    assert quoted(room)[0] == "bob (person): retried, it works"
+    assert not [each for each in ("blue", TAKEN_BACK) if each in "".join(quoted(room))]
+
+
+async def test_a_question_whose_answer_was_deleted_is_not_read_back(room: SlackRoom) -> None:
+    """Whoever deletes the answer wants it forgotten."""
+    root = await deploy(room)
+    await ask(room, "my secret is blue", root, answer="Noted: blue.")
+    [answer] = [each for each in room.said("#general", root) if "blue" in each.text]
+    await room.slack.delete(room.slack.bot_user, answer.channel, answer.ts)
+    await room.quiet()
+    await ask(room, "and now?", root)
+    assert len(quoted(room)) == 3
+    assert "blue" not in "".join(quoted(room))
 
 
 async def test_a_new_question_reads_nothing(room: SlackRoom) -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from core.domain.conversation import Author, Conversation, Exchange, Lane, Place
+from core.domain.conversation import Author, Conversation, Exchange, Lane, Place, digest
 from core.domain.errors import QuestionDeleted, Stale
 from core.domain.progress import NOTHING_SHOWN, AnsweredQuestion, Progress
 from core.domain.question import Question
@@ -75,6 +75,7 @@ class Box:
         self.done: dict[str, int] = {}  # the token under which each turn ended
         self.history: list[Exchange] = []  # in order of commit
         self.ended: list[AnsweredQuestion] = []  # newest first
+        self.forgotten: list[Exchange] = []  # those whose messages are not to be read again
         self.fence = self.epoch = 0
         self.requests: dict[str, str] = {}  # of each accepted question, in order of acceptance
         self.deleted: set[str] = set()
@@ -202,6 +203,7 @@ class Box:
             history=tuple(sorted(self.history, key=lambda each: each.at)),
             progress=claim.progress,
             retracted=claim.retracted,
+            forgotten=frozenset(digest(message) for each in self.forgotten for message in each.messages),
         )
 
     def runs(self, turn: Turn) -> bool:
@@ -297,11 +299,15 @@ class Box:
         claim = self.claims.pop(turn.question.id)
         self.leases.pop(self.lanes[turn.question.id], None)
         if turn.epoch != self.epoch or claim.forgotten:
+            self._forget([exchange] if exchange else [])
             return
         if exchange:
             self.history = [*self.history, exchange][-self.limits.exchanges :]
         if messages:
             self.ended = [AnsweredQuestion(turn.question, messages), *self.ended][: self.limits.ended]
+
+    def _forget(self, exchanges: list[Exchange]) -> None:
+        self.forgotten = [*self.forgotten, *exchanges][-self.limits.exchanges :]
 
     def stop(self, turn: str) -> bool:
         """Mark a turn as stopped, if it runs."""
@@ -332,6 +338,7 @@ class Box:
             self._offer()
         exchange = next((each for each in self.history if message in each.messages), None)
         shown = next((each for each in self.ended if message in (each.question.message, *each.messages)), None)
+        self._forget([exchange] if exchange else [])
         self.history = [each for each in self.history if each is not exchange]
         self.ended = [each for each in self.ended if each is not shown]
         return DeletedMessage(bool(running), len(gone), exchange, shown)
@@ -339,6 +346,7 @@ class Box:
     def reset(self) -> int:
         """Forget all answers; those that are being written will not be stored."""
         count = len(self.history)
+        self._forget(self.history)
         self.history, self.ended = [], []
         self.epoch += 1
         for each in self.line:
@@ -350,6 +358,7 @@ class Box:
         """Forget the answers to one person, including one being written that may answer this person among others."""
         kept = [each for each in self.history if each.author.id != person]
         count = len(self.history) - len(kept)
+        self._forget([each for each in self.history if each.author.id == person])
         self.history = kept
         self.ended = [each for each in self.ended if each.question.author.id != person]
         lanes = {self.lanes[each.id] for each in self.line if each.author.id == person}
