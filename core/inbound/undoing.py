@@ -16,6 +16,7 @@ from core.turns.background import Background
 from core.turns.surfaces import Surfaces
 
 UNDONE = "Undone: I have forgotten your last question here and my answer to it."
+OTHERS_UNDONE = "Undone: I have forgotten the last question here, which somebody else asked, and my answer to it."
 TAKEN_BACK = "This answer was taken back."
 BUSY = "I am still answering here. Press Stop or write `stop` first."
 NOTHING = (
@@ -61,7 +62,8 @@ class Undoing:
         if not found:
             raise UserError(NOTHING)
         conversation, newest = max(found, key=lambda each: each[1].at)
-        return await self._undo(conversation, newest, place, settings, author, rights) or Response(UNDONE)
+        done = UNDONE if newest.asked_by(author.id) else OTHERS_UNDONE
+        return await self._undo(conversation, newest, place, settings, author, rights) or Response(done)
 
     async def pressed(
         self, conversation: Conversation, message: str, place: Place, author: Author, rights: RightsOf
