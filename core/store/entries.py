@@ -339,7 +339,8 @@ def substitute(conversation: Conversation, entry: bytes) -> Question:
 
 def read_forgotten(stored: bytes) -> frozenset[str]:
     """The digests of the messages whose exchange was forgotten (see common.lua)."""
-    return frozenset(each for word in stored.decode("utf-8", "replace").split() for each in word.split("@")[0].split(","))
+    exchanges = stored.decode("utf-8", "replace").split()
+    return frozenset(each for exchange in exchanges for each in exchange.partition("@")[0].split(","))
 
 
 def progress_entry(progress: Progress) -> bytes:

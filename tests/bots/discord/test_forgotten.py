@@ -1,7 +1,7 @@
 """What was forgotten in a thread of Discord is not read again, though people still see it, at the wire."""
 
-from redis.asyncio import Redis
 import pytest
+from redis.asyncio import Redis
 
 from bots.sandbox.discord.sessions import Intent
 from bots.sandbox.discord.world.values import DiscordChannel

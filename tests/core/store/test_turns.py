@@ -1,6 +1,7 @@
 """Turns with a real Redis: one test for each guarantee of each step."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from core.domain.conversation import Author, Conversation, Exchange, Lane, Place
+from core.domain.conversation import Author, Conversation, Exchange, Lane, Place, digest
 from core.domain.errors import QuestionDeleted, Stale
 from core.domain.progress import Progress
 from core.domain.question import Question, Regenerate
@@ -321,3 +322,43 @@ async def test_bots_may_ask_a_few_times_in_a_row(redis_client: Redis) -> None:
     keys = [each async for each in redis_client.scan_iter("nb:{0}:k:*")]
     assert len(keys) == 2
     assert all([await redis_client.pttl(each) > 0 for each in keys])
+
+
+async def test_what_is_forgotten_is_known_by_digests_and_bounded(redis_client: Redis) -> None:
+    """As many exchanges as a history has, however often people undo, reset or delete; no id of a message is stored. A
+    step that is repeated adds nothing."""
+    turns = Turns(redis_client, Retention(exchanges=3))
+    records = ConversationLookups(turns.mailboxes)
+    for number in range(1, 7):
+        turn = await claimed(turns, number)
+        await turns.commit(turn, said(turn), ())
+        if number % 3 == 0:
+            await records.reset(HERE)
+        elif number % 3 == 1:
+            assert await records.undo(HERE, said(turn))
+            await records.delete(HERE, f"r{number}")
+    turn = await claimed(turns, 7)
+    assert turn.forgotten == {digest(each) for number in (4, 5, 6) for each in (str(number), f"r{number}")}
+    stored: Any = await redis_client.hget(turns.mailboxes.key("c", HERE), "forgotten")
+    assert b"r4" not in stored
+
+
+async def test_an_answer_that_ends_after_a_reset_is_known_as_forgotten(redis_client: Redis) -> None:
+    """It is on screen, but in no history."""
+    turns = Turns(redis_client)
+    turn = await claimed(turns, 1)
+    await ConversationLookups(turns.mailboxes).reset(HERE)
+    await turns.commit(turn, said(turn), ())
+    assert (await claimed(turns, 2)).forgotten == {digest("1"), digest("r1")}
+
+
+async def test_it_is_known_no_longer_than_the_history_is_kept(redis_client: Redis) -> None:
+    """What a shorter retention drops from the history leaves this too."""
+    turns = Turns(redis_client)
+    records = ConversationLookups(turns.mailboxes)
+    for number, written in ((1, 1_000.0), (2, time.time())):
+        turn = await claimed(turns, number)
+        await turns.commit(turn, replace(said(turn), written=written), ())
+        await records.undo(HERE, said(turn))
+    await records.retain(HERE.scope, 86_400)
+    assert (await claimed(turns, 3)).forgotten == {digest("2"), digest("r2")}
