@@ -67,8 +67,9 @@ NOTHING_SAID = Surroundings()
 @dataclass(frozen=True, slots=True)
 class Reach:
     """How much may be read. `after`: only what was said after this message, "" for all. `characters`: of one message.
-    `summary`: asked for a summary. `known`: the messages that the history holds, which need not be read. `since`: id of
-    a person; of the channel only what was said after their newest message before the question, "" for all."""
+    `summary`: asked for a summary. `known`: the messages that the history holds, which need not be read. `forgotten`:
+    digests of those that it held, which are read only if the question refers to them. `since`: id of a person; of the
+    channel only what was said after their newest message before the question, "" for all."""
 
     context: Context
     messages: int = 40
@@ -76,4 +77,5 @@ class Reach:
     after: str = ""
     summary: bool = False
     known: frozenset[str] = frozenset()
+    forgotten: frozenset[str] = frozenset()
     since: str = ""

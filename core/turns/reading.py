@@ -43,7 +43,7 @@ class RoomReader:
         context = context_of(question, settings.context)
         summary = asks_for_summary(question)
         after = "" if summary else _read_before(turn, history)
-        reach = Reach(context, after=after, summary=summary, known=_in(history))
+        reach = Reach(context, after=after, summary=summary, known=_in(history), forgotten=turn.forgotten)
         if summary:
             reach = replace(reach, messages=SUMMARY_MESSAGES)
         if question.reads is Reads.MISSED:
@@ -56,7 +56,7 @@ class RoomReader:
         messages = [
             each
             for each in found.messages
-            if each.id not in known and digest(each.id) not in turn.forgotten and each.text.strip()
+            if each.id not in known and digest(each.id) not in reach.forgotten and each.text.strip()
         ]
         read = {each.id for each in (*messages, *found.referred)}
         chosen = {each.id for each in question.about}

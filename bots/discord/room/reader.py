@@ -26,6 +26,7 @@ from bots.discord.room.said import (
     role_of,
     said,
 )
+from core.domain.conversation import digest
 from core.domain.errors import Forbidden, Gone, PlatformError, SlowDown, Unreachable
 from core.domain.options import Context
 from core.domain.question import Question, Reads
@@ -141,7 +142,7 @@ class _Reading:
         """What is there by now."""
         referred = [each for each in (self._replied, *(self._linked.get(m) for _, _, m in self._links)) if each]
         # What we said ourselves is mostly in the history, whose messages are told apart from those around the question.
-        ours = [each for each in referred if role_of(each, self._view.own) is Role.US]
+        ours = [each for each in referred if role_of(each, self._view.own) is Role.US and not self._is_forgotten(each)]
         everything = [*self._thread.messages, *self._room.messages, *referred]
         everything += [self._starter] if self._starter else []
         people = dict(pair for each in everything for pair in people_in(each))
@@ -304,6 +305,9 @@ class _Reading:
             if self._reads is None:
                 self._reads = await self._access.may_read(person, guild, place.channel)
         return self._reads
+
+    def _is_forgotten(self, message: Json) -> bool:
+        return digest(str(message["id"])) in self._reach.forgotten
 
     def _newest(self, past: _Past, wanted: int, people: dict[str, str]) -> list[Said]:
         """The newest messages of a channel that can be read."""

@@ -91,3 +91,14 @@ async def test_a_question_that_failed_is_read_by_the_next(here: DiscordRoom) -> 
     await here.bot.runner.idle()
     await here.answered("ann", thread, "@nebula and then?", "Then.")
     assert "what is green?" in read(here)
+
+
+async def test_an_answer_that_somebody_replies_to_is_read(here: DiscordRoom) -> None:
+    """It was forgotten, but it is on screen, and the question refers to it."""
+    thread = await dialogue(here)
+    await here.used("max", thread, "reset")
+    here.nebula.answer_next("It is.")
+    await here.say("ann", thread, "@nebula is this right?", reply_to=here.shown(thread)[0])
+    await here.until(lambda: any("It is." in text for text in here.said(thread)))
+    assert "Nebula (us, the question refers to this): A colour." in read(here)
+    assert "blue" not in read(here)
