@@ -13,7 +13,7 @@ from core.commands.suggestions import SuggestionCommands
 from core.commands.wording import brief, came_from, fenced, in_effect, plain, shown, unset
 from core.domain.conversation import Conversation, Place, Rights
 from core.domain.errors import UserError
-from core.domain.options import Listen, Memory
+from core.domain.options import Listen
 from core.domain.ports import ChatModel
 from core.settings.parameters import (
     DAY_SECONDS,
@@ -25,7 +25,7 @@ from core.settings.parameters import (
     checked,
     parameter,
 )
-from core.settings.routing import conversation_at
+from core.settings.routing import conversation_at, usual_layer
 from core.store.ratings import Ratings
 from core.store.records import ConversationLookups
 from core.store.settings import SettingsStore
@@ -120,7 +120,7 @@ class Handlers:
         """Return the names of the models that contain what somebody typed, for autocompletion."""
         catalog = await self._model.catalog()
         typed = typed.strip().lower()
-        return tuple(info.name for info in catalog.models if typed in f"{info.name} {info.alias}".lower())
+        return tuple(info.name for info in catalog.models if typed in " ".join(info.names).lower())
 
     async def presets(self, place: Place, typed: str) -> tuple[str, ...]:
         """Return the names of the presets that contain what somebody typed, for autocompletion."""
@@ -282,7 +282,7 @@ class Handlers:
     async def _scope(self, invocation: Invocation) -> tuple[Layer, str]:
         """The layer and the scope that a command changes: those that the person named, otherwise where they are."""
         place = invocation.place
-        layer = invocation.scope or _layer(invocation, await self._settings.of(place))
+        layer = invocation.scope or usual_layer(place, await self._settings.of(place))
         if layer is Layer.THREAD and not place.thread:
             raise UserError("This is not a thread; leave out `--thread`.")
         return layer, place.scopes[(Layer.WORKSPACE, Layer.CHANNEL, Layer.THREAD).index(layer)]
@@ -335,9 +335,3 @@ def _check(rights: Rights, invocation: Invocation) -> None:
         raise UserError(
             "You may not change this channel's settings; ask one of its managers. `!settings` shows the current ones."
         )
-
-
-def _layer(invocation: Invocation, settings: ChannelSettings) -> Layer:
-    """A thread with its own memory has its own settings; any other follows its channel."""
-    own = invocation.place.thread and settings.memory is Memory.THREAD
-    return Layer.THREAD if own else Layer.CHANNEL

@@ -11,10 +11,11 @@ import time
 from core.commands.registry import Invocation
 from core.commands.responses import Form, Response, RightsOf
 from core.commands.wording import brief, came_from, day, fenced, plain
-from core.domain.conversation import NO_WORKSPACE, Rights
+from core.domain.conversation import NO_WORKSPACE, Place, Rights
 from core.domain.errors import UserError
 from core.settings.parameters import ChannelSettings, Layer, Origin, Stored, checked, parameter
 from core.settings.presets import CONTENTS, MOST_PRESETS, NONE, PRESET, Preset, preset_name
+from core.settings.routing import usual_layer
 from core.store.settings import Saved, SettingsStore
 
 MOST_LISTED = 50
@@ -76,7 +77,8 @@ class PresetCommands:
         used = Stored(preset.reference, invocation.author.name, time.time())
         await self._settings.write(scope, PRESET, used)
         sentence = f"This {here} now uses the preset `{preset.name}`: {_contents(preset)}."
-        return Response(f"{sentence}{_overridden(preset, layer, await self._settings.of(place))}", public=True)
+        overridden = _overridden(preset, layer, place, await self._settings.of(place))
+        return Response(f"{sentence}{overridden}", public=True)
 
     async def list(self, invocation: Invocation) -> Response:
         """List the presets, those of most names by these alone."""
@@ -163,11 +165,12 @@ def _own_values(settings: ChannelSettings, preset: str) -> list[tuple[str, str]]
 
 def _contents(preset: Preset) -> str:
     others = (f"`{name}` {brief(value)}" for name, value in preset.values if name != "prompt")
-    return ", ".join((f"a prompt of {len(preset.value('prompt')):,} characters", *others))
+    length = len(preset.value("prompt"))
+    return ", ".join((f"a prompt of {length:,} character{'s' * (length != 1)}", *others))
 
 
-def _overridden(preset: Preset, layer: Layer, settings: ChannelSettings) -> str:
-    """The sentence that says which of its values do not count here."""
+def _overridden(preset: Preset, layer: Layer, place: Place, settings: ChannelSettings) -> str:
+    """The sentences that say which of its values do not count here, and what gives way to them."""
 
     def counts(origin: Origin) -> bool:
         return origin.layer is layer and origin.preset == preset.name
@@ -176,5 +179,11 @@ def _overridden(preset: Preset, layer: Layer, settings: ChannelSettings) -> str:
     if not others:
         return ""
     named = ", ".join(f"`{name}` ({came_from(origin)})" for name, origin in others)
-    first = others[0][0]
-    return f"\n\nIt does not count here for {named}. `set {first} {NONE}` takes such a value back."
+    usual, set_here, preset_here = usual_layer(place, settings), "", ""
+    for name, origin in others:
+        flag = "" if origin.layer is usual else f"--{origin.layer} "
+        if origin.preset:
+            preset_here = preset_here or f" `preset use {flag}{NONE}` ends the use of `{origin.preset}`."
+        else:
+            set_here = set_here or f" `set {flag}{name} {NONE}` takes such a value back."
+    return f"\n\nIt does not count here for {named}.{set_here}{preset_here}"

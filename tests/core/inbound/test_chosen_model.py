@@ -6,6 +6,7 @@ import pytest
 from redis.asyncio import Redis
 
 from bots.sandbox.hold import Hold
+from bots.sandbox.nebula.fake_model import MODELS
 from bots.sandbox.nebula.faults import NebulaFault
 from bots.sandbox.nebula.server import NebulaServer
 from core.commands.asking import AskedByCommand, asked
@@ -73,6 +74,27 @@ async def test_what_is_missing_is_named(bot: Process, server: NebulaServer, text
     assert response
     assert response.text.startswith(sentence)
     assert not server.requests
+
+
+@pytest.mark.parametrize(
+    "alias", ["Llama-3.1-8B-Instruct", "", None], ids=["an alias of its own", "an empty one", "none"]
+)
+async def test_a_well_known_short_name_is_listed_whatever_the_list_calls_the_model(
+    bot: Process, server: NebulaServer, alias: str | None
+) -> None:
+    """The question goes to the model of the list, so nothing says that it is not there."""
+    server.models = tuple(
+        (name, alias or "", *rest) if name == LLAMA else (name, own, *rest) for name, own, *rest in MODELS
+    )  # type: ignore[misc]
+    question = await heard(bot, "!with Llama3.1-8B why?")
+    assert models(server) == [LLAMA]
+    assert "not on Nebula's list" not in bot.shown(question)
+    assert await bot.command("model set llama3.1-8b") == f"`model` of this channel is now: `{LLAMA}`"
+    listed = await bot.command("model list")
+    assert "answers here, but is not on this list" not in listed
+    assert f"- `{LLAMA}`" in listed
+    assert await bot.dispatcher.models("Llama3.1-8") == (LLAMA,)
+    assert f"Did you mean `{LLAMA}`?" in await bot.command("model set Llama3.1-8C")
 
 
 async def test_an_unknown_model_is_tried_and_doubted(bot: Process, server: NebulaServer) -> None:
