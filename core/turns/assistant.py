@@ -38,7 +38,7 @@ from core.store.windows import ModelWindows
 from core.summaries.writer import Outgrown, SummaryWriter
 from core.text import one_line
 from core.turns.background import Background
-from core.turns.drawing import Painter
+from core.turns.drawing import Painter, described
 from core.turns.fitting import Asked, Sizes
 from core.turns.reading import RoomReader, history_before, history_read
 
@@ -387,13 +387,13 @@ def _heading(turn: Turn) -> str:
     question = turn.question
     if question.declined:
         return ""
-    lines = []
+    lines, words = [], described(question.text) if question.draws else one_line(question.text)
     if turn.also:
         lines.append(f"Answering the last {len(turn.also) + 1} questions together.")
     if not (question.message or question.place.direct):
-        lines.append(f"{one_line(question.author.name)}: {one_line(question.text)}")
+        lines.append(f"{one_line(question.author.name)}: {words}")
     elif question.draws:
-        lines.append(one_line(question.text))
+        lines.append(words)
     if question.draws and question.attachments:
         lines.append("I draw from words alone, so I did not look at your files.")
     return "\n".join(lines)
