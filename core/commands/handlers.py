@@ -103,7 +103,7 @@ class Handlers:
         if invocation.scope is Layer.PERSON:
             return await self._personal.set(invocation)
         if command.changes or command.everywhere:
-            _check(await rights(), invocation)
+            self._check(await rights(), invocation)
         if own := self._own.get(command.name):
             return await own(invocation, rights)
         return await self._handlers[command.name](invocation)
@@ -308,7 +308,7 @@ class Handlers:
                 await self._threads.retain(scope, keep)
             await self._records.retain(scope, keep)
         current, origin = getattr(settings, name), settings.origin(name)
-        here = "conversation" if place.direct and layer is Layer.CHANNEL else str(layer)
+        here = "conversation" if place.direct and layer is Layer.CHANNEL else self._settings.called(place, layer)
         if origin.layer is layer and not origin.preset:
             sentence = f"`{name}` of this {here} is now{shown(name, current)}"
         elif text.strip().lower() == "default":
@@ -325,13 +325,14 @@ class Handlers:
             return info.name, ""
         return name, f"\n\n{catalog.doubt(name)}"
 
-
-def _check(rights: Rights, invocation: Invocation) -> None:
-    """Raises UserError if the person may not do this."""
-    wide = invocation.command.everywhere or invocation.scope is Layer.WORKSPACE
-    if wide and rights is not Rights.WORKSPACE:
-        raise UserError("Only admins of the whole workspace can change its settings.")
-    if rights is Rights.NONE:
-        raise UserError(
-            "You may not change this channel's settings; ask one of its managers. `!settings` shows the current ones."
-        )
+    def _check(self, rights: Rights, invocation: Invocation) -> None:
+        """Raises UserError if the person may not do this."""
+        wide = invocation.command.everywhere or invocation.scope is Layer.WORKSPACE
+        if wide and rights is not Rights.WORKSPACE:
+            whole = self._settings.called(invocation.place, Layer.WORKSPACE)
+            raise UserError(f"Only admins of the whole {whole} can change its settings.")
+        if rights is Rights.NONE:
+            raise UserError(
+                "You may not change this channel's settings; ask one of its managers. `!settings` shows the current "
+                "ones."
+            )

@@ -186,7 +186,7 @@ async def test_who_may_change_nothing_saves_and_uses_nothing(bot: Process) -> No
 
 async def test_a_direct_message_is_no_way_around_the_rights(bot: Process) -> None:
     """There everybody may change everything, but the presets are the workspace's."""
-    assert await said(bot, "preset save mine x", place=DIRECT) == ONLY_MANAGERS
+    assert await said(bot, "preset save mine x", place=DIRECT) == ONLY_MANAGERS.format("workspace")
     assert "is saved" in await said(bot, "preset save ours x", place=DIRECT, rights=Rights.WORKSPACE)
     assert "This conversation now uses" in await said(bot, "preset use ours", place=DIRECT, author=BOB)
 

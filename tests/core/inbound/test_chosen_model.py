@@ -76,16 +76,13 @@ async def test_what_is_missing_is_named(bot: Process, server: NebulaServer, text
     assert not server.requests
 
 
-@pytest.mark.parametrize(
-    "alias", ["Llama-3.1-8B-Instruct", "", None], ids=["an alias of its own", "an empty one", "none"]
-)
+@pytest.mark.parametrize("alias", ["Llama-3.1-8B-Instruct", ""], ids=["an alias of its own", "none"])
 async def test_a_well_known_short_name_is_listed_whatever_the_list_calls_the_model(
-    bot: Process, server: NebulaServer, alias: str | None
+    bot: Process, server: NebulaServer, alias: str
 ) -> None:
     """The question goes to the model of the list, so nothing says that it is not there."""
-    server.models = tuple(
-        (name, alias or "", *rest) if name == LLAMA else (name, own, *rest) for name, own, *rest in MODELS
-    )  # type: ignore[misc]
+    llama = (LLAMA, alias, "Text", 131072, None)
+    server.models = tuple(llama if each[0] == LLAMA else each for each in MODELS)
     question = await heard(bot, "!with Llama3.1-8B why?")
     assert models(server) == [LLAMA]
     assert "not on Nebula's list" not in bot.shown(question)
@@ -109,6 +106,17 @@ async def test_an_unknown_model_is_tried_and_doubted(bot: Process, server: Nebul
     await bot.press(Action.AGAIN, message)
     await bot.runner.idle()
     assert models(server)[-1] == "Llama3.1-8C"
+
+
+async def test_a_model_that_is_not_offered_is_blamed_on_who_chose_it(bot: Process, server: NebulaServer) -> None:
+    """On the question that names it alone, otherwise on the settings."""
+    refusal = NebulaFault(status=404, body='{"error": {"message": "no such model", "code": "model_not_found"}}')
+    server.fault(refusal, times=2)
+    said = "Nebula does not offer the model `nosuch` to this bot."
+    shown = bot.shown(await heard(bot, "!with nosuch why?"))
+    assert f"{said} Ask again with one from `!model list`, or without naming one." in shown
+    await bot.command("model set nosuch")
+    assert f"{said} Choose one from `!model list` with `!model set`, or ask" in await bot.answer("why?")
 
 
 async def test_regenerate_and_continue_keep_it(bot: Process, server: NebulaServer) -> None:
