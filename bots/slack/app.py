@@ -124,19 +124,12 @@ class Slack:
             return StreamingSurface(self._web, self._eyes, self._capabilities, address, instead=instead)
         return SlackSurface(self._web, self._eyes, self._capabilities, address)
 
-    def opens(self, address: Address) -> str:
-        """The thread under a question in a direct message in which its reply goes, "" if it goes beside it."""
-        if not address.place.direct or address.place.thread or address.private:
-            return ""
-        under = address.placement is Placement.THREAD or isinstance(self._open(address), StreamingSurface)
-        return address.message if under else ""
-
     def chat(self, address: Address) -> str:
         """The thread of a direct message in which a reply goes, if it is new: only the agent pane shows titles."""
         place, message = address.place, address.message
         if not (place.direct and message and self._pane.works):
             return ""
-        thread = place.thread or self.opens(address)
+        thread = place.thread or (message if isinstance(self._open(address), StreamingSurface) else "")
         return thread if thread and float(message) - float(thread) < NEW_CHAT_SECONDS else ""
 
     async def entitle(self, address: Address, title: str, *, begun: bool = False) -> None:

@@ -176,15 +176,6 @@ class Platform(Protocol):
 
 
 @runtime_checkable
-class OpensChats(Protocol):
-    """A platform on which a reply in a direct message may go into a thread under its question, which is a chat."""
-
-    def opens(self, address: Address) -> str:
-        """The thread that a reply to this address in a direct message opens; "" for none. Does no IO."""
-        ...
-
-
-@runtime_checkable
 class Entitles(Protocol):
     """A platform on which chats have titles that the bot may set; a terminal has none."""
 

@@ -31,9 +31,8 @@ class Recalled:
     name: str = ""
 
 
-def recall(history: Sequence[Exchange], question: Question, settings: ChannelSettings, opened: str = "") -> Recalled:
-    """Divide the history of the question's conversation, in its order. `opened`: the thread that the answer opens in a
-    direct message, which the settings alone do not tell.
+def recall(history: Sequence[Exchange], question: Question, settings: ChannelSettings) -> Recalled:
+    """Divide the history of the question's conversation, in its order.
 
     A thread's dialogue is what was asked in it, and the exchange on one of whose messages it hangs. Outside threads it
     is what belongs to none; a question that opens a thread begins a dialogue. What a question continues is always in
@@ -41,7 +40,7 @@ def recall(history: Sequence[Exchange], question: Question, settings: ChannelSet
     """
     if settings.memory is Memory.THREAD or question.private:
         return Recalled(tuple(history), name=EVERYTHING)
-    thread, continues = thread_of(question, settings) or opened, question.continues
+    thread, continues = thread_of(question, settings), question.continues
 
     def is_here(each: Exchange) -> bool:
         return in_dialogue(each, thread) or (continues is not None and each.turn == continues.turn)

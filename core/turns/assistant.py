@@ -32,6 +32,7 @@ from core.reply.publisher import CheckpointListener, ReplyPublisher
 from core.reply.state import Phase, Reply
 from core.reply.versions import VersionsOf, chosen_model, if_known, models_of, new_version, no_versions, shown_again
 from core.settings.parameters import ChannelSettings
+from core.settings.routing import thread_of
 from core.store.mailbox import VERSIONS
 from core.store.turns import Turn
 from core.store.windows import ModelWindows
@@ -214,7 +215,7 @@ class Assistant:
             at=question.at,
             model=reply.model or reply.chosen or settings.model,
             others=question.others,
-            thread=self._rooms.thread(question, settings),
+            thread=thread_of(question, settings),
             written=turn.fence / 1e6,  # the time of its claim in µs: the clocks of our processes differ
             finish=reply.finish if reply.finish is not Finish.STOP else None,
             stopped=stopped,
@@ -302,7 +303,7 @@ class Assistant:
         versions: VersionsOf,
     ) -> Outgrown | None:
         before = history_before(turn)
-        recalled = recall(before, turn.question, settings, self._rooms.thread(turn.question, settings))
+        recalled = recall(before, turn.question, settings)
         (around, attached), catalog, stored, channel, known = await asyncio.gather(
             self._read(turn, settings, history_read(turn, before), recalled.dialogue),
             self._model.catalog(),

@@ -73,10 +73,6 @@ class RoomReader:
             self._untold(question, gaps),
         )
 
-    def thread(self, question: Question, settings: ChannelSettings) -> str:
-        """The thread to which this question and its answer belong."""
-        return self._surfaces.thread(question, settings)
-
     async def channel_name(self, place: Place) -> str:
         """The name of this channel, "" if it is not known in time; never raises."""
         try:

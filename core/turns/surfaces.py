@@ -5,12 +5,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from core.domain.conversation import Address, Attachment, Place
-from core.domain.ports import Entitles, OpensChats, Platform, Surface
+from core.domain.ports import Entitles, Platform, Surface
 from core.domain.question import Question
 from core.domain.surroundings import Reach, Surroundings
 from core.domain.turn_id import Step, TurnId, step_of
 from core.settings.parameters import ChannelSettings
-from core.settings.routing import address_of, thread_of
+from core.settings.routing import address_of
 
 
 class Surfaces:
@@ -46,14 +46,6 @@ class Surfaces:
     async def fetch(self, platform: str, attachment: Attachment, most: int) -> bytes:
         """The content of a file on this platform. Raises PlatformError."""
         return await self._platforms[platform].fetch(attachment, most)
-
-    def thread(self, question: Question, settings: ChannelSettings) -> str:
-        """The thread to which this question and its answer belong (see `thread_of`), also the one that the answer opens
-        in a direct message."""
-        thread, platform = thread_of(question, settings), self._platforms.get(question.place.platform)
-        if thread or platform is None:
-            return thread
-        return platform.opens(address_of(question, settings)) if isinstance(platform, OpensChats) else ""
 
     def chat(self, question: Question, settings: ChannelSettings) -> str:
         """The chat that a question began and whose title is ours to set (see Entitles); "" if there is none."""
