@@ -191,11 +191,11 @@ local function forgotten()
   return found
 end
 
--- These exchanges were forgotten: their messages are not to be read again.
+-- These exchanges were forgotten: the messages of the last of them are not to be read again.
 local function not_again(exchanges)
   local all = forgotten()
-  for _, each in ipairs(exchanges) do
-    local messages = {}
+  for i = math.max(1, #exchanges - WINDOW + 1), #exchanges do
+    local each, messages = exchanges[i], {}
     for word in string.gmatch(string.match(words(each) or '', ',(.*)') or '', '[^,]+') do
       if string.sub(word, 1, 1) ~= '@' then messages[#messages + 1] = digest_of(word) end
     end

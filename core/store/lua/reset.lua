@@ -1,6 +1,6 @@
 -- reset: forget the history; running turns will not be stored either. If nobody can read the question at the head of a
 -- lane, nobody waits any longer for a process that can.
-local gone = redis.call('LRANGE', HISTORY, 0, -1)
+local count, gone = redis.call('LLEN', HISTORY), redis.call('LRANGE', HISTORY, -WINDOW, -1)
 redis.call('UNLINK', HISTORY, ENDED, SUMMARIES, VERSIONS)
 redis.call('HINCRBY', CONV, 'epoch', 1)
 if #gone > 0 then not_again(gone) end
@@ -13,4 +13,4 @@ for _, found in ipairs(redis.call('LRANGE', LINE, 0, -1)) do
   end
 end
 redis.call('PEXPIRE', CONV, TTL_MS)
-return #gone
+return count
