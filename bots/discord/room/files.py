@@ -13,8 +13,10 @@ from core.domain.conversation import Attachment
 from core.domain.errors import Forbidden, Gone, Rejected, SlowDown, TooLong, Unreachable
 from core.domain.surroundings import Said
 
-MOST_FILES = 20
-"""A message has ten files at most, and so has one that it replies to (docs.discord.com, Create Message)."""
+MOST_FILES = 100
+"""A message has ten files at most, and so has one that it forwards (docs.discord.com, Create Message), or replies to.
+Few files are read (core/files/attachments.py): the others are named, or at least counted, and the count has to be
+true."""
 
 # What a message shows. Discord takes none without any of it, so it has withheld the content of one that has none.
 _CONTENT = (*("content", "attachments", "embeds", "components", "sticker_items", "poll", "message_snapshots"),)

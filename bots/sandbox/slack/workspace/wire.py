@@ -66,6 +66,9 @@ def channel_json(ws: Workspace, channel: SlackChannel) -> Json:
     }
 
 
+PREVIEW = 200  # characters of a snippet that come with it; of Slack's own number we know nothing
+
+
 def file_json(file: SlackFile, base: str, *, asked: bool = False) -> Json:
     """A file object; `base` is the server's address. `asked`: it is an answer of files.info."""
     if file.stub and not asked:
@@ -87,7 +90,13 @@ def file_json(file: SlackFile, base: str, *, asked: bool = False) -> Json:
         "url_private": url,
         "url_private_download": url,
         **({"alt_txt": file.alt} if file.alt else {}),
+        **(_preview(file) if file.mode == "snippet" else {}),
     }
+
+
+def _preview(file: SlackFile) -> Json:
+    text = file.data.decode()
+    return {"preview": text[:PREVIEW], "preview_is_truncated": len(text) > PREVIEW}
 
 
 def message_json(ws: Workspace, message: SlackMessage, base: str) -> Json:
