@@ -5,6 +5,7 @@ import logging
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
+from dataclasses import replace
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -34,7 +35,7 @@ PAGE = "text/html"
 # Files that people write in Slack itself, whose content comes as a web page (github.com/simstudioai/sim, issue 4306).
 _WRITTEN_IN_SLACK = ("canvas", "docs", "post", "quip", "space")
 # The page on which people sign in to Slack, in any language: its title, its form, or the program that shows it. What
-# people write in Slack has none of them at its beginning (github.com/stablyai/agent-slack, canvas.ts).
+# people write in Slack begins with none of them: a canvas is a `div` of headings, lines and tables.
 _SIGN_IN = re.compile(
     rb"<title[^<>]{0,200}>(?:(?:[^<]{0,200}[|-])?\s{0,20}slack\s{0,20}</title|\s{0,20}(?:sign|log)[ -]?in\b)"
     rb"|<(?:form|script)[\s>]|data-qa=.signin",
@@ -64,7 +65,7 @@ class Downloads:
         self._web, self._capabilities = web, capabilities
         self._told = False  # that the app lacks the scope
         self._asking: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._known: TTLCache[str, Mapping[str, Any]] = TTLCache(_MOST_KNOWN, _KNOWN_SECONDS)
+        self._known: TTLCache[str, Attachment] = TTLCache(_MOST_KNOWN, _KNOWN_SECONDS)
 
     async def fetch(self, attachment: Attachment, most: int) -> bytes:
         """Return the content of a file, at most `most` bytes of it. Raises PlatformError."""
@@ -99,7 +100,7 @@ class Downloads:
             async with asyncio.timeout(_STUB_SECONDS):
                 await asyncio.gather(*map(self._describe, set(stubs)))
         return tuple(
-            file_of(self._known[each.file], each.channel, each.message)
+            replace(self._known[each.file], channel=each.channel, message=each.message)
             if not each.url and each.file in self._known
             else each
             for each in files
@@ -109,7 +110,7 @@ class Downloads:
         async with self._asking.setdefault(file, asyncio.Lock()):
             if file not in self._known:
                 try:
-                    self._known[file] = await self._look_up(file)
+                    self._known[file] = file_of(await self._look_up(file))
                 except PlatformError as error:
                     log.info("Slack: it does not describe a file: %s: %s", type(error).__name__, error)
 
