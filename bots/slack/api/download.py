@@ -42,8 +42,8 @@ _SIGN_IN = re.compile(
     re.IGNORECASE,
 )
 _BEGINNING = 100_000
-# For what Slack tells of files only when asked: how many files of a question or of what is around it, how long, and
-# how many answers are kept for how long.
+# For what Slack tells of files only when asked: how many of the first and of the last files of a question or of what is
+# around it, how long, and how many answers are kept for how long.
 _MOST_STUBS, _STUB_SECONDS, _MOST_KNOWN, _KNOWN_SECONDS = 10, 1.0, 1_000, 600.0
 
 
@@ -93,12 +93,13 @@ class Downloads:
     async def described(self, files: Sequence[Attachment]) -> tuple[Attachment, ...]:
         """The same files, of which Slack told nothing but the id (check_file_info) with all that it tells when asked,
         if it does within about a second."""
-        stubs = [each.file for each in files if each.file and not each.url][-_MOST_STUBS:]
+        stubs = [each.file for each in files if each.file and not each.url]
         if not stubs or not self._capabilities.granted(SCOPE):
             return tuple(files)
         with suppress(TimeoutError):
             async with asyncio.timeout(_STUB_SECONDS):
-                await asyncio.gather(*map(self._describe, set(stubs)))
+                # of a question the first files are read, of what is around it the last
+                await asyncio.gather(*map(self._describe, {*stubs[:_MOST_STUBS], *stubs[-_MOST_STUBS:]}))
         return tuple(
             replace(self._known[each.file], channel=each.channel, message=each.message)
             if not each.url and each.file in self._known
