@@ -27,6 +27,7 @@ SCOPE = "files:read"
 # anywhere: docs.slack.dev/reference/methods/files.remote.info.
 HOSTS = ("files.slack.com", "files.slack-gov.com")
 _PATH = re.compile(r"/files-pri/[^/]+/.")  # docs.slack.dev/reference/objects/file-object, url_private
+_HIDDEN = re.compile(r"%(?:2e|2f|5c)", re.IGNORECASE)  # separators that a server may or may not read as such
 # Before the address of a file that was only linked: it is an address of nothing, so that nobody fetches it.
 _LINKED = "elsewhere:"
 _PIECE = 65_536
@@ -179,9 +180,14 @@ class Downloads:
         if not self._web.is_slack(url):
             return False
         address, ours = URL(url), URL(self._web.base_url)
-        if "\\" in address.path or ".." in address.path.split("/") or not _PATH.match(address.raw_path):
+        if "\\" in address.path or ".." in address.path.split("/") or _HIDDEN.search(address.raw_path):
             return False
-        return address.host in HOSTS or (not self._web.is_slacks_own and address.origin() == ours.origin())
+        if address.host in HOSTS:
+            return _PATH.match(address.raw_path) is not None
+        # A server that plays Slack may have files anywhere but below the API.
+        methods, parts = ([each for each in path.split("/") if each] for path in (ours.path, address.path))
+        a_method = parts[:-1] == methods
+        return not self._web.is_slacks_own and address.origin() == ours.origin() and not a_method
 
 
 async def _content(response: aiohttp.ClientResponse, most: int) -> bytes:

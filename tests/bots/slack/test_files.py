@@ -14,7 +14,7 @@ from bots.slack.api.download import Downloads
 from bots.slack.api.workspace import Capabilities
 from bots.slack.manifest import ASK_ABOUT, SCOPES
 from core.domain.conversation import Attachment
-from core.domain.errors import Rejected
+from core.domain.errors import Rejected, Unreachable
 from tests.bots.slack.harness import SlackRoom, process, slack_room
 from tests.ports import free_port
 
@@ -312,7 +312,7 @@ async def test_a_snippet_is_a_file(redis_url: str, redis_client: Redis, lines: i
 
 @pytest.mark.parametrize("external", [True, False])
 @pytest.mark.parametrize(
-    "way", ["/api/", "/files-pri/../api/", "/files-pri/x/%2e%2e/%2e%2e/api/", "/files-pri/x/..%2F"]
+    "way", ["/api/", "//api//", "/files-pri/../api/", "/files-pri/x/%2e%2e/%2e%2e/api/", "/files-pri/x/..%2F"]
 )
 async def test_a_method_of_the_api_is_no_file(redis_url: str, way: str, external: bool) -> None:
     """Whoever links a file chooses its address: a method that the bot calls there would do what that person likes."""
@@ -347,6 +347,25 @@ async def test_slack_keeps_no_files_there(url: str) -> None:
     downloads = Downloads(Web("https://slack.com/api/", "xoxb-1"), Capabilities())
     with pytest.raises(Rejected):
         await downloads.fetch(Attachment("a.txt", "text/plain", url, 1, "F1"), 100)
+
+
+@pytest.mark.parametrize(
+    ("api", "path", "kept"),
+    [
+        ("/api/", "/files/F1/app.log", True),
+        ("/api/", "/app.log", True),
+        ("/api/", "/api/files/F1", True),
+        ("/api/", "/api/chat.postMessage", False),
+        ("/", "/files-pri/T1-F1/app.log", True),
+        ("/", "/chat.postMessage", False),
+    ],
+)
+async def test_a_server_that_plays_slack_keeps_files_beside_its_methods(api: str, path: str, kept: bool) -> None:
+    """Wherever it likes; nobody listens at this one, so that what is asked for can't be reached."""
+    host = f"http://127.0.0.1:{free_port()}"
+    downloads = Downloads(Web(f"{host}{api}", "xoxb-1"), Capabilities())
+    with pytest.raises(Unreachable if kept else Rejected):
+        await downloads.fetch(Attachment("a.txt", "text/plain", f"{host}{path}", 1, "F1"), 100)
 
 
 async def test_a_linked_file_is_not_another_file_of_slack(redis_url: str) -> None:
