@@ -33,7 +33,9 @@ _REASONS = {
     Trouble.FORBIDDEN: "I am not allowed to read it. Whoever runs me can give me the right to read files.",
     Trouble.ELSEWHERE: "it is kept somewhere else. Send the file itself.",
     Trouble.DELETED: "it was deleted.",
-    Trouble.UNREACHABLE: "I could not fetch it in time. Please try again.",
+    Trouble.HIDDEN: "it is hidden: it is older than this workspace's plan shows. Send it again.",
+    Trouble.UNREACHABLE: "I could not fetch it. Please try again, or send it once more.",
+    Trouble.LATE: "I could not fetch it in time. Please try again.",
     Trouble.MANY: "there are too many files, or too much is in them. Send those that matter.",
     Trouble.UNSEEN: "this model can't see pictures.",
 }
