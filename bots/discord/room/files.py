@@ -5,7 +5,7 @@ from typing import Any
 
 import discord
 
-from bots.discord.api.download import CdnDownload, Elsewhere
+from bots.discord.api.download import CdnDownload
 from bots.discord.api.rest import Rest
 from bots.discord.room.history import History
 from bots.discord.room.said import Json
@@ -67,14 +67,13 @@ class FileFetcher:
         """The content of a file. An address expires within a day or so (docs.discord.com, Signed Attachment CDN URLs):
         where it is refused, the message is asked for another one, once.
 
-        Raises PlatformError: TooLong if it has more than `most` bytes, Forbidden, Gone, Unreachable.
+        Raises PlatformError: TooLong if it has more than `most` bytes, Rejected if it is elsewhere, Forbidden, Gone,
+        Unreachable.
         """
         if attachment.size > most:
             raise TooLong(f"a file of {attachment.size} bytes")
         try:
             return await self._download.content(attachment.url, most)
-        except Elsewhere:
-            raise
         except (Gone, Forbidden) as refused:
             if not attachment.message:
                 raise Gone("a file that came with a command: its address has expired") from refused
