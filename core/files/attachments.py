@@ -14,7 +14,7 @@ from core.domain.conversation import Attachment, Exchange
 from core.domain.errors import Forbidden, Gone, Hidden, PlatformError, Rejected, TooLong
 from core.domain.question import Question
 from core.domain.surroundings import Surroundings
-from core.files.found import FileText, Unread, file_name
+from core.files.found import FileText, Unread
 from core.files.kinds import Trouble
 from core.files.places import FairPlaces
 from core.files.reader import FileReader
@@ -285,7 +285,7 @@ def _key(question: Question, attachment: Attachment) -> str:
 
 
 def _unread(attachment: Attachment, trouble: Trouble) -> Unread:
-    return Unread(file_name(attachment.name), trouble)
+    return Unread(attachment.name, trouble)
 
 
 _TROUBLES: Mapping[type[PlatformError], Trouble] = {

@@ -1,15 +1,9 @@
 """What comes of reading a file: its text, a picture, or a sentence that says why there is neither."""
 
-import re
 from dataclasses import dataclass
 
 from core.files.kinds import FileKind, Trouble
 from core.files.part import Part
-from core.text import one_line
-
-_LONGEST_NAME = 100
-_MARKS = re.compile("[\u061c\u200b-\u200f\u2060\ufeff]")  # unseen, or they turn the direction of what follows
-_DEFUSED = str.maketrans('"<>`', "'‹›'")
 
 _REASONS = {
     Trouble.EMPTY: "it is empty.",
@@ -63,10 +57,3 @@ class Unread:
     def reason(self) -> str:
         """Why, and what to do, for people, as what follows a colon."""
         return _REASONS[self.trouble]
-
-
-def file_name(name: str) -> str:
-    """The name of a stranger's file as it can stand in a sentence or a quotation: on one line, without folders, and
-    without what could end a quotation or turn the direction of letters round."""
-    last = re.split(r"[/\\]", one_line(_MARKS.sub("", name), len(name)))[-1]
-    return one_line(last, _LONGEST_NAME).translate(_DEFUSED).strip(" .") or "a file without a name"

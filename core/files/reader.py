@@ -17,10 +17,11 @@ from typing import Annotated
 import msgspec
 
 from core.domain.chat import Picture
-from core.files.found import FileText, Unread, file_name
+from core.files.found import FileText, Unread
 from core.files.kinds import FileKind, Trouble, recognise
 from core.files.part import Part
 from core.files.places import FairPlaces
+from core.text import file_name
 
 log = logging.getLogger(__name__)
 

@@ -46,7 +46,7 @@ def file_of(data: Json, channel: str = "", message: str = "") -> Attachment:
     """A file in Discord's format. One without a message came with a command: nobody can ask for it again."""
     size = data.get("size")
     return Attachment(
-        name=_name(str(data.get("filename") or "")),
+        name=str(data.get("filename") or ""),
         kind=str(data.get("content_type") or _UNKNOWN_KIND),
         url=str(data.get("url") or ""),
         size=max(0, size) if isinstance(size, int) else 0,
@@ -102,11 +102,6 @@ def _files(message: Json) -> list[Json]:
 
 def _dicts(value: Any) -> list[Json]:
     return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
-
-
-def _name(name: str) -> str:
-    """The name of a file without folders, whatever they are separated by."""
-    return name.replace("\\", "/").rpartition("/")[2] or "unnamed"
 
 
 def _id(value: Any) -> str:

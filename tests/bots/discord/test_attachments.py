@@ -409,8 +409,8 @@ class TestBrought:
             ("..\\..\\boot.ini", "boot.ini"),
             ("a\nb\r\nc.txt", "a b c.txt"),
             ("exe.\u202etxt.pdf", "exe.txt.pdf"),
-            ("../", "unnamed"),
-            ("x" * 5000, "x" * 199 + "…"),
+            ("../", "a file without a name"),
+            ("x" * 5000, "x" * 99 + "…"),
         ],
         ids=ascii,
     )
