@@ -7,11 +7,10 @@ from contextlib import asynccontextmanager
 
 
 class FairPlaces:
-    """A free place goes to a person who holds the fewest, in turn; without others, one person may use all that are
-    theirs."""
+    """A free place goes to whoever holds the fewest, in turn."""
 
     def __init__(self, count: int, each: int | None = None) -> None:
-        """`count` places, of which one person holds `each` at most: so many others find a free one at once."""
+        """`count` places, of which one person holds `each` at most, so that the others are free for somebody else."""
         self._free, self._each = count, each or count
         self._held: Counter[str] = Counter()
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}  # whose turn it is comes first
