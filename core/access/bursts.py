@@ -12,7 +12,8 @@ _PEOPLE = 10_000
 
 
 class Pace(Enum):
-    """Whether somebody is slow enough, and whether to tell them if not."""
+    """Whether somebody is slow enough, and whether to tell them if not. Where the platform shows that something was
+    lost, as it does with its own commands, they are told each time."""
 
     FINE = auto()
     TOLD = auto()  # too fast: tell the person, who was not told yet

@@ -13,7 +13,7 @@ from core.commands.suggestions import SuggestionCommands
 from core.commands.wording import brief, came_from, fenced, in_effect, plain, shown, unset
 from core.domain.conversation import Conversation, Place, Rights
 from core.domain.errors import UserError
-from core.domain.options import Listen, Memory
+from core.domain.options import Listen
 from core.domain.ports import ChatModel
 from core.settings.parameters import (
     DAY_SECONDS,
@@ -25,7 +25,7 @@ from core.settings.parameters import (
     checked,
     parameter,
 )
-from core.settings.routing import conversation_at
+from core.settings.routing import conversation_at, usual_layer
 from core.store.ratings import Ratings
 from core.store.records import ConversationLookups
 from core.store.settings import SettingsStore
@@ -103,7 +103,7 @@ class Handlers:
         if invocation.scope is Layer.PERSON:
             return await self._personal.set(invocation)
         if command.changes or command.everywhere:
-            _check(await rights(), invocation)
+            self._check(await rights(), invocation)
         if own := self._own.get(command.name):
             return await own(invocation, rights)
         return await self._handlers[command.name](invocation)
@@ -120,7 +120,7 @@ class Handlers:
         """Return the names of the models that contain what somebody typed, for autocompletion."""
         catalog = await self._model.catalog()
         typed = typed.strip().lower()
-        return tuple(info.name for info in catalog.models if typed in f"{info.name} {info.alias}".lower())
+        return tuple(info.name for info in catalog.models if typed in " ".join(info.names).lower())
 
     async def presets(self, place: Place, typed: str) -> tuple[str, ...]:
         """Return the names of the presets that contain what somebody typed, for autocompletion."""
@@ -282,7 +282,7 @@ class Handlers:
     async def _scope(self, invocation: Invocation) -> tuple[Layer, str]:
         """The layer and the scope that a command changes: those that the person named, otherwise where they are."""
         place = invocation.place
-        layer = invocation.scope or _layer(invocation, await self._settings.of(place))
+        layer = invocation.scope or usual_layer(place, await self._settings.of(place))
         if layer is Layer.THREAD and not place.thread:
             raise UserError("This is not a thread; leave out `--thread`.")
         return layer, place.scopes[(Layer.WORKSPACE, Layer.CHANNEL, Layer.THREAD).index(layer)]
@@ -308,7 +308,7 @@ class Handlers:
                 await self._threads.retain(scope, keep)
             await self._records.retain(scope, keep)
         current, origin = getattr(settings, name), settings.origin(name)
-        here = "conversation" if place.direct and layer is Layer.CHANNEL else str(layer)
+        here = "conversation" if place.direct and layer is Layer.CHANNEL else self._settings.called(place, layer)
         if origin.layer is layer and not origin.preset:
             sentence = f"`{name}` of this {here} is now{shown(name, current)}"
         elif text.strip().lower() == "default":
@@ -325,19 +325,14 @@ class Handlers:
             return info.name, ""
         return name, f"\n\n{catalog.doubt(name)}"
 
-
-def _check(rights: Rights, invocation: Invocation) -> None:
-    """Raises UserError if the person may not do this."""
-    wide = invocation.command.everywhere or invocation.scope is Layer.WORKSPACE
-    if wide and rights is not Rights.WORKSPACE:
-        raise UserError("Only admins of the whole workspace can change its settings.")
-    if rights is Rights.NONE:
-        raise UserError(
-            "You may not change this channel's settings; ask one of its managers. `!settings` shows the current ones."
-        )
-
-
-def _layer(invocation: Invocation, settings: ChannelSettings) -> Layer:
-    """A thread with its own memory has its own settings; any other follows its channel."""
-    own = invocation.place.thread and settings.memory is Memory.THREAD
-    return Layer.THREAD if own else Layer.CHANNEL
+    def _check(self, rights: Rights, invocation: Invocation) -> None:
+        """Raises UserError if the person may not do this."""
+        wide = invocation.command.everywhere or invocation.scope is Layer.WORKSPACE
+        if wide and rights is not Rights.WORKSPACE:
+            whole = self._settings.called(invocation.place, Layer.WORKSPACE)
+            raise UserError(f"Only admins of the whole {whole} can change its settings.")
+        if rights is Rights.NONE:
+            raise UserError(
+                "You may not change this channel's settings; ask one of its managers. `!settings` shows the current "
+                "ones."
+            )

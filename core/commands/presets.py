@@ -11,10 +11,11 @@ import time
 from core.commands.registry import Invocation
 from core.commands.responses import Form, Response, RightsOf
 from core.commands.wording import brief, came_from, day, fenced, plain
-from core.domain.conversation import NO_WORKSPACE, Rights
+from core.domain.conversation import NO_WORKSPACE, Place, Rights
 from core.domain.errors import UserError
 from core.settings.parameters import ChannelSettings, Layer, Origin, Stored, checked, parameter
 from core.settings.presets import CONTENTS, MOST_PRESETS, NONE, PRESET, Preset, preset_name
+from core.settings.routing import usual_layer
 from core.store.settings import Saved, SettingsStore
 
 MOST_LISTED = 50
@@ -25,7 +26,7 @@ NO_RIGHT = (
     "that you manage."
 )
 ONLY_MANAGERS = (
-    "In a direct message only admins of the whole workspace can save presets. Save it in a channel that you manage."
+    "In a direct message only admins of the whole {} can save presets. Save it in a channel that you manage."
 )
 BUSY = "Somebody else is changing this preset right now. Please try again."
 
@@ -43,7 +44,7 @@ class PresetCommands:
         settings = await self._settings.of(place)
         for _ in range(_ATTEMPTS):
             before = await self._settings.preset(place.library, name)
-            await _may_save(invocation, before, rights)
+            await self._may_save(invocation, before, rights)
             if not text.strip():
                 prompt = (before and before.value("prompt")) or settings.prompt
                 form = Form("preset save", f"Preset {name}"[:24], "How should I behave?", prompt, (name,))
@@ -68,7 +69,7 @@ class PresetCommands:
     async def use(self, invocation: Invocation, layer: Layer, scope: str) -> Response:
         """Use a preset in this scope, or none any more."""
         place, wanted = invocation.place, invocation.argument("name").strip()
-        here = "conversation" if place.direct and layer is Layer.CHANNEL else str(layer)
+        here = "conversation" if place.direct and layer is Layer.CHANNEL else self._settings.called(place, layer)
         if wanted.lower() == NONE:
             await self._settings.write(scope, PRESET, None)
             return Response(f"This {here} no longer uses a preset of its own.", public=True)
@@ -76,7 +77,8 @@ class PresetCommands:
         used = Stored(preset.reference, invocation.author.name, time.time())
         await self._settings.write(scope, PRESET, used)
         sentence = f"This {here} now uses the preset `{preset.name}`: {_contents(preset)}."
-        return Response(f"{sentence}{_overridden(preset, layer, await self._settings.of(place))}", public=True)
+        overridden = _overridden(preset, layer, place, await self._settings.of(place))
+        return Response(f"{sentence}{overridden}", public=True)
 
     async def list(self, invocation: Invocation) -> Response:
         """List the presets, those of most names by these alone."""
@@ -85,7 +87,7 @@ class PresetCommands:
         if not names:
             return Response("There are no presets yet. `preset save <name> <prompt>` saves one.")
         found = await self._settings.presets(place.library, names[:MOST_LISTED])
-        uses = {each.name: each.origin.layer for each in (await self._settings.of(place)).presets if each.found}
+        uses = {each.name: each.origin.where for each in (await self._settings.of(place)).presets if each.found}
         lines = []
         for each in found:
             here = f" ← used by this {uses[each.name]}" if each.name in uses else ""
@@ -106,7 +108,7 @@ class PresetCommands:
         """Delete a preset. Whoever used it uses none then, also if somebody saves another one under its name."""
         for _ in range(_ATTEMPTS):
             preset = await self._known(invocation)
-            await _may_change(invocation, preset, rights)
+            await self._may_change(invocation, preset, rights)
             if await self._settings.delete_preset(invocation.place.library, preset) is Saved.DONE:
                 sentence = (
                     f"The preset `{preset.name}` is deleted. Channels that used it go back to their other settings."
@@ -127,26 +129,25 @@ class PresetCommands:
         others = f" There are {', '.join(f'`{each}`' for each in names[:MOST_LISTED])}." if names else ""
         raise UserError(f"There is no preset `{name}`.{others}")
 
+    async def _may_save(self, invocation: Invocation, before: Preset | None, rights: RightsOf) -> None:
+        """Raises UserError if this person may not save this."""
+        if before:
+            await self._may_change(invocation, before, rights)
+            return
+        held = await rights()
+        if held is Rights.NONE:
+            raise UserError(NO_RIGHT)
+        if invocation.place.direct and invocation.place.workspace != NO_WORKSPACE and held is not Rights.WORKSPACE:
+            raise UserError(ONLY_MANAGERS.format(self._settings.called(invocation.place, Layer.WORKSPACE)))
 
-async def _may_save(invocation: Invocation, before: Preset | None, rights: RightsOf) -> None:
-    """Raises UserError if this person may not save this."""
-    if before:
-        await _may_change(invocation, before, rights)
-        return
-    held = await rights()
-    if held is Rights.NONE:
-        raise UserError(NO_RIGHT)
-    if invocation.place.direct and invocation.place.workspace != NO_WORKSPACE and held is not Rights.WORKSPACE:
-        raise UserError(ONLY_MANAGERS)
-
-
-async def _may_change(invocation: Invocation, preset: Preset, rights: RightsOf) -> None:
-    """Raises UserError if this person may not change or delete this preset."""
-    if preset.author != invocation.author.id and await rights() is not Rights.WORKSPACE:
-        raise UserError(
-            f"`{preset.name}` is somebody else's: only whoever saved it first (last saved by {plain(preset.by)}) and "
-            "admins of the whole workspace can change or delete it. Save yours under another name."
-        )
+    async def _may_change(self, invocation: Invocation, preset: Preset, rights: RightsOf) -> None:
+        """Raises UserError if this person may not change or delete this preset."""
+        if preset.author != invocation.author.id and await rights() is not Rights.WORKSPACE:
+            whole = self._settings.called(invocation.place, Layer.WORKSPACE)
+            raise UserError(
+                f"`{preset.name}` is somebody else's: only whoever saved it first (last saved by {plain(preset.by)}) "
+                f"and admins of the whole {whole} can change or delete it. Save yours under another name."
+            )
 
 
 def _own_values(settings: ChannelSettings, preset: str) -> list[tuple[str, str]]:
@@ -163,11 +164,12 @@ def _own_values(settings: ChannelSettings, preset: str) -> list[tuple[str, str]]
 
 def _contents(preset: Preset) -> str:
     others = (f"`{name}` {brief(value)}" for name, value in preset.values if name != "prompt")
-    return ", ".join((f"a prompt of {len(preset.value('prompt')):,} characters", *others))
+    length = len(preset.value("prompt"))
+    return ", ".join((f"a prompt of {length:,} character{'s' * (length != 1)}", *others))
 
 
-def _overridden(preset: Preset, layer: Layer, settings: ChannelSettings) -> str:
-    """The sentence that says which of its values do not count here."""
+def _overridden(preset: Preset, layer: Layer, place: Place, settings: ChannelSettings) -> str:
+    """The sentences that say which of its values do not count here, and what gives way to them."""
 
     def counts(origin: Origin) -> bool:
         return origin.layer is layer and origin.preset == preset.name
@@ -176,5 +178,11 @@ def _overridden(preset: Preset, layer: Layer, settings: ChannelSettings) -> str:
     if not others:
         return ""
     named = ", ".join(f"`{name}` ({came_from(origin)})" for name, origin in others)
-    first = others[0][0]
-    return f"\n\nIt does not count here for {named}. `set {first} {NONE}` takes such a value back."
+    usual, set_here, preset_here = usual_layer(place, settings), "", ""
+    for name, origin in others:
+        flag = "" if origin.layer is usual else f"--{origin.layer} "
+        if origin.preset:
+            preset_here = preset_here or f" `preset use {flag}{NONE}` ends the use of `{origin.preset}`."
+        else:
+            set_here = set_here or f" `set {flag}{name} {NONE}` takes such a value back."
+    return f"\n\nIt does not count here for {named}.{set_here}{preset_here}"

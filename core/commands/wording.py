@@ -21,9 +21,10 @@ def came_from(origin: Origin) -> str:
         case Layer.PERSON:
             return f"your own default since {day(origin.at)}"
     who = f" by {plain(origin.by)} on {day(origin.at)}" if origin.by else ""  # an older version may not say
+    where = origin.where or str(origin.layer)
     if origin.preset:
-        return f"from the preset `{origin.preset}` of this {origin.layer}, saved{who}"
-    return f"set for this {origin.layer}{who}"
+        return f"from the preset `{origin.preset}` of this {where}, saved{who}"
+    return f"set for this {where}{who}"
 
 
 def day(at: float) -> str:

@@ -132,13 +132,20 @@ class ImageResult:
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """A model on offer. Sizes are in tokens; None where the catalog does not say. `sees`: it takes pictures."""
+    """A model on offer. Sizes are in tokens; None where the catalog does not say. `sees`: it takes pictures. `known`:
+    another short name, by which people may know it although the catalog gives it a different one."""
 
     name: str  # its name in the API
     alias: str = ""  # the short name people use
     context: int | None = None
     max_output: int | None = None
     sees: bool | None = None
+    known: str = ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All names by which people may ask for it."""
+        return tuple(filter(None, (self.name, self.alias, self.known)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,12 +158,12 @@ class Catalog:
     pictures: tuple[str, ...] = ()
 
     def find(self, name: str) -> ModelInfo | None:
-        """Find a model by its name or alias, ignoring case; None if the catalog does not list it."""
+        """Find a model by one of its names, ignoring case; None if the catalog does not list it. The names that the
+        catalog gives go before those by which people may know a model."""
         wanted = name.strip().lower()
-        for info in self.models:
-            if wanted in (info.name.lower(), info.alias.lower()):
-                return info
-        return None
+        found = [info for info in self.models if wanted in (info.name.lower(), info.alias.lower())]
+        known = found or [info for info in self.models if wanted and wanted == info.known.lower()]
+        return known[0] if known else None
 
     def doubt(self, name: str) -> str:
         """A sentence about a model that the catalog, which changes, does not list; "" for one that it lists."""
@@ -168,7 +175,7 @@ class Catalog:
 
     def near(self, name: str, likeness: float = 0.75) -> str:
         """The name of the model that is called most like this, at least so much (0 to 1); "" if there is none."""
-        known = {each.lower(): info.name for info in self.models for each in (info.name, info.alias) if each}
+        known = {each.lower(): info.name for info in self.models for each in info.names}
         found = difflib.get_close_matches(name.lower(), _likely(name.lower(), known), n=1, cutoff=likeness)
         return known[found[0]] if found else ""
 

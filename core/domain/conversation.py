@@ -234,6 +234,7 @@ class Exchange:
     finish: Finish | None = None  # why the model stopped, if it had more to say
     stopped: bool = False  # somebody ended the answer
     files: tuple[Attachment, ...] = ()  # of the question, which may be read again; what is in them is not kept
+    unseen: tuple[str, ...] = ()  # names of the pictures that its model did not see
 
     def asked_by(self, person: str) -> bool:
         """Whether this person asked it, or one of the questions that it answers."""

@@ -128,19 +128,20 @@ class CantSee(ModelError):
 
 
 class UnknownModel(ModelError):
-    """`model`: the name in the request."""
+    """`model`: the name in the request. `once`: somebody chose it for one question alone."""
 
     def __init__(self, detail: str = "", model: str = "") -> None:
         super().__init__(detail)
-        self.model = model
+        self.model, self.once = model, False
 
     @property
     def notice(self) -> str:  # type: ignore[override]
         name = f" `{self.model}`" if self.model else ""
-        return (
-            f"Nebula does not offer the model{name} to this bot. Choose one from `!model list` with `!model set`, or "
-            "ask whoever runs the bot to check NEBULA_MODEL."
-        )
+        said = f"Nebula does not offer the model{name} to this bot."
+        if self.once:
+            return f"{said} Ask again with one from `!model list`, or without naming one."
+        choose = "Choose one from `!model list` with `!model set`"
+        return f"{said} {choose}, or ask whoever runs the bot to check NEBULA_MODEL."
 
 
 class BadRequest(ModelError):

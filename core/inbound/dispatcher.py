@@ -156,10 +156,10 @@ class Dispatcher:
         """A command of the platform that asks nothing. Never raises: the response says what went wrong.
 
         `event`: the same for every delivery of this command, where a platform sends it to every process. None: show
-        nothing, because another process carries it out, or the person was told that they are too fast.
+        nothing, because another process carries it out.
         """
-        if (pace := self._pace(invocation.author, invocation.place)) is not Pace.FINE:
-            return Response(TOO_FAST) if pace is Pace.TOLD else None
+        if self._pace(invocation.author, invocation.place) is not Pace.FINE:
+            return Response(TOO_FAST)  # each time: whoever gives a command of the platform waits for an answer
         try:
             if event and not await self._turns.once(step_of(event, Step.COMMAND)):
                 return None

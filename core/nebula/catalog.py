@@ -18,7 +18,7 @@ BUILT_IN = Catalog(
     ),
     live=False,
 )
-_ALIASES = {info.name: info.alias for info in BUILT_IN.models}
+_ALIASES = {info.name.lower(): info.alias for info in BUILT_IN.models}
 _SIZE = re.compile(r"(\d{1,10}(?:\.\d{1,4})?) ?([km]?)(?: ?tokens?)?")
 MAX_MODELS = 2000  # of a list; what comes after them can still be asked by name
 _MAX_NAME_CHARACTERS = 200
@@ -73,15 +73,17 @@ def parse(value: object) -> tuple[ModelInfo, ...]:
         if len(found) == MAX_MODELS or not _is_text(item, name):
             continue
         alias = item.get("model_alias")
-        known = isinstance(alias, str) and 0 < len(alias) <= _MAX_NAME_CHARACTERS
+        named = isinstance(alias, str) and 0 < len(alias) <= _MAX_NAME_CHARACTERS
+        known = _ALIASES.get(name.lower(), "")  # a short name that works here, whatever the list calls the model
         found.setdefault(
             name,
             ModelInfo(
                 name,
-                str(alias) if known else _ALIASES.get(name, ""),
+                str(alias) if named else known,
                 _size(item, _CONTEXT),
                 _size(item, _OUTPUT),
                 _sees(item),
+                known,
             ),
         )
     return tuple(found.values())

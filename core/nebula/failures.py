@@ -58,7 +58,8 @@ _FILTERED = re.compile(
     r"|data_?inspection_?failed|inappropriate content|content exists risk|requires moderation|moderation_blocked"
     r"|\b(?:input|prompt|request|content|message)s? (?:was |were |is |has been |have been )flagged"
     r"|safety[ _](?:system|check)|prohibited_content|guardrail|violat\w+ (?:\w+ ){0,3}(?:guidelines|polic)"
-    r"|considered high risk|敏感内容|敏感信息|不安全|违规"
+    r"|considered high risk|\bnsfw\b|prompts? (?:was |is |has been |have been )?(?:rejected|blocked)"
+    r"|(?:unsafe|sensitive|disallowed) (?:content|prompt)|敏感内容|敏感信息|不安全|违规"
 )
 # A refusal of the place where the bot runs.
 _PLACE = re.compile(

@@ -52,6 +52,7 @@ class Reply:
     chosen: str = ""  # the model that was asked, if it is not the usual one here
     choices: Choices = NO_CHOICES  # what people can choose once it is complete
     file: ReplyFile | None = None  # the picture that answers instead of text
+    unseen: tuple[str, ...] = ()  # names of the pictures that the model does not see
 
     @property
     def text(self) -> str:
@@ -112,4 +113,5 @@ class Reply:
             model=delta.model or self.model,
             chosen=self.chosen,
             choices=self.choices,
+            unseen=self.unseen,
         )

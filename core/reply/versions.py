@@ -55,7 +55,9 @@ def shown_again(reply: Reply, version: TurnId, known: Sequence[Exchange], usual:
     choices = Choices(models_of(usual, catalog), number, len(known), undo=True)
     chosen = chosen_model(shown.model, usual, catalog)
     whole = reply.to(Phase.THINKING, asked=now).add(Delta(text=shown.answer, finish=shown.finish), now)
-    return replace(whole, chosen=chosen, choices=choices).to(Phase.STOPPED if shown.stopped else Phase.DONE)
+    return replace(whole, chosen=chosen, choices=choices, unseen=shown.unseen).to(
+        Phase.STOPPED if shown.stopped else Phase.DONE
+    )
 
 
 def chosen_model(asked: str, usual: str, catalog: Catalog) -> str:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any
 
@@ -55,12 +55,13 @@ PERSONAL = ("model", "temperature", "reasoning", "language")
 @dataclass(frozen=True, slots=True)
 class Origin:
     """The layer of a value and, for the layers that people set, who set it and when (epoch seconds). `preset`: the one
-    that holds it, "" if the layer itself does."""
+    that holds it, "" if the layer itself does. `where`: what the platform calls the layer."""
 
     layer: Layer
     by: str = ""
     at: float = 0.0
     preset: str = ""
+    where: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,7 +312,7 @@ def resolve(
         if each.layer is Layer.PERSON and refused:
             continue
         for name, value, origin in _values(each):
-            values[name], origins[name] = value, origin
+            values[name], origins[name] = value, replace(origin, where=called(each.layer, defaults))
             if name == "model" and each.layer is not Layer.PERSON:
                 usual = value
     muted = frozenset(each.layer for each in stored if MUTED in each.own)
@@ -320,7 +321,7 @@ def resolve(
         muted=muted,
         suggestions=_suggested(defaults, stored),
         origins=tuple(origins.items()),
-        presets=tuple(_used(stored)),
+        presets=tuple(_used(stored, defaults)),
         usual_model=usual,
     )
 
@@ -351,10 +352,16 @@ def _refuses_people(operator: OperatorDefaults, stored: Sequence[LayerEntries]) 
     return personal is Switch.OFF
 
 
-def _used(stored: Sequence[LayerEntries]) -> Iterator[UsedPreset]:
+def _used(stored: Sequence[LayerEntries], defaults: PlatformDefaults) -> Iterator[UsedPreset]:
     for each in stored:
         if (use := each.own.get(PRESET)) and each.layer is not Layer.PERSON:
-            yield UsedPreset(referred(use.value)[0], Origin(each.layer, use.by, use.at), each.preset is not None)
+            origin = Origin(each.layer, use.by, use.at, where=called(each.layer, defaults))
+            yield UsedPreset(referred(use.value)[0], origin, each.preset is not None)
+
+
+def called(layer: Layer, defaults: PlatformDefaults) -> str:
+    """What people of a platform call a layer."""
+    return defaults.whole if layer is Layer.WORKSPACE else str(layer)
 
 
 def _suggested(defaults: PlatformDefaults, stored: Sequence[LayerEntries]) -> tuple[str, ...]:

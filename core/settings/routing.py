@@ -3,7 +3,7 @@
 from core.domain.conversation import Address, Conversation, Lane, Place
 from core.domain.options import Memory, Placement
 from core.domain.question import Question
-from core.settings.parameters import ChannelSettings
+from core.settings.parameters import ChannelSettings, Layer
 
 
 def conversation_of(question: Question, settings: ChannelSettings) -> Conversation:
@@ -39,6 +39,12 @@ def thread_of(question: Question, settings: ChannelSettings) -> str:
     return question.place.thread or (
         question.message if _opens_thread(question.place, settings, question.message) else ""
     )
+
+
+def usual_layer(place: Place, settings: ChannelSettings) -> Layer:
+    """The layer that a command changes here, unless somebody names another one: a thread with its own memory has its
+    own settings; any other follows its channel."""
+    return Layer.THREAD if place.thread and settings.memory is Memory.THREAD else Layer.CHANNEL
 
 
 def _opens_thread(place: Place, settings: ChannelSettings, message: str) -> bool:

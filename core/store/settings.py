@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 
 from core.domain.conversation import NO_WORKSPACE, Place
 from core.domain.options import PlatformDefaults
-from core.settings.parameters import ChannelSettings, Layer, LayerEntries, OperatorDefaults, Stored, resolve
+from core.settings.parameters import ChannelSettings, Layer, LayerEntries, OperatorDefaults, Stored, called, resolve
 from core.settings.presets import MOST_PRESETS, PRESET, Preset, referred
 from core.store.redis.client import guarded
 from core.store.redis.scripts import load
@@ -177,6 +177,10 @@ class SettingsStore:
         async with guarded():
             await self._write(self._key(scope), parameter=parameter, value=stored, signal=signal, scope=scope)
         self.changed(scope)
+
+    def called(self, place: Place, layer: Layer) -> str:
+        """What people in this place call a layer."""
+        return called(layer, self._defaults[place.platform])
 
     def changed(self, scope: str) -> None:
         """Somebody, in any process, changed a setting of this scope."""

@@ -12,7 +12,7 @@ from functools import partial
 from core import metrics
 from core.domain.chat import Beat, Finish
 from core.domain.conversation import NO_SUMMARY, Author, Exchange, Place, Summary
-from core.domain.errors import CantSee, ContextTooLong, Gone, ModelError, NebulaBotError, PlatformError
+from core.domain.errors import CantSee, ContextTooLong, Gone, ModelError, NebulaBotError, PlatformError, UnknownModel
 from core.domain.options import Streaming, Switch
 from core.domain.ports import NO_STATUS, Model, Surface
 from core.domain.question import NO_VERSION
@@ -26,6 +26,7 @@ from core.prompt.vision import Vision
 from core.ratelimit.limiter import RateLimiter
 from core.reply.latest import Latest
 from core.reply.layout import ReplyStyle
+from core.reply.measuring import measure
 from core.reply.notices import show_thinking
 from core.reply.publisher import CheckpointListener, ReplyPublisher
 from core.reply.state import Phase, Reply
@@ -38,9 +39,9 @@ from core.store.windows import ModelWindows
 from core.summaries.writer import Outgrown, SummaryWriter
 from core.text import one_line
 from core.turns.background import Background
-from core.turns.drawing import Painter
+from core.turns.drawing import Painter, described
 from core.turns.fitting import Asked, Sizes
-from core.turns.reading import RoomReader, history_before, history_read
+from core.turns.reading import RoomReader, history_before, history_read, unseen
 
 log = logging.getLogger(__name__)
 
@@ -219,6 +220,7 @@ class Assistant:
             finish=reply.finish if reply.finish is not Finish.STOP else None,
             stopped=stopped,
             files=kept(question.attachments),
+            unseen=reply.unseen,
         )
         return TurnResult(exchange, asked_for_again, stopped, tokens, outgrown)
 
@@ -266,6 +268,8 @@ class Assistant:
             cell.close(cell.value.to(Phase.STOPPED, ended=time.monotonic()))
         except ModelError as error:
             log.warning("turn %s: %s: %s", turn.question.id, type(error).__name__, error)
+            if isinstance(error, UnknownModel):
+                error.once = bool(turn.question.model)
             cell.close(cell.value.to(Phase.FAILED, error.notice))
         except Exception:
             # A defect of ours must not leave people with a reply that never ends.
@@ -273,7 +277,7 @@ class Assistant:
             cell.close(cell.value.to(Phase.FAILED, NebulaBotError.notice))
         finally:
             self._running.pop(turn.question.id, None)
-            _measure(cell.value, turn.question.place.platform)
+            measure(cell.value, turn.question.place.platform)
         return outgrown
 
     async def _turn_to(
@@ -281,8 +285,13 @@ class Assistant:
     ) -> None:
         """Show a version; the model is not asked."""
         shows, usual = turn.question.shows, settings.usual_model or settings.model
-        version = shows.version if shows else NO_VERSION
-        cell.close(shown_again(cell.value, version, known, usual, await self._model.catalog()))
+        version, catalog = shows.version if shows else NO_VERSION, await self._model.catalog()
+        reply = shown_again(cell.value, version, known, usual, catalog)
+        if reply.unseen:
+            info = catalog.find(reply.chosen or usual)
+            sees = self._sizes.vision.other(info.name if info else reply.chosen or usual, catalog)
+            reply = replace(reply, note=unseen(reply.unseen), choices=replace(reply.choices, sees=sees))
+        cell.close(reply)
 
     async def _stream(
         self,
@@ -316,7 +325,7 @@ class Assistant:
             begun = False
             note = "\n".join(filter(None, (doubt, fitting.note)))
             seen_by = replace(choices, sees=other if fitting.unseen else "")
-            cell.set(replace(cell.value, note=note, chosen=chosen, choices=seen_by))
+            cell.set(replace(cell.value, note=note, chosen=chosen, choices=seen_by, unseen=fitting.unseen))
             if fitting.says_nothing:
                 cell.set(replace(cell.value, notice=NOTHING_TO_READ))
                 return None
@@ -371,29 +380,19 @@ class Assistant:
         return await self._rooms.channel_name(place)
 
 
-def _measure(reply: Reply, platform: str) -> None:
-    """Measure how long the model took to begin, and what the answer cost."""
-    begun = [moment for moment in (reply.thought_since, reply.text_since) if moment is not None]
-    if begun and reply.asked is not None:
-        metrics.FIRST_TOKEN_SECONDS.observe(min(begun) - reply.asked)
-    if usage := reply.usage:
-        metrics.TOKENS.labels(platform, "prompt").inc(max(0, usage.prompt))
-        metrics.TOKENS.labels(platform, "completion").inc(max(0, usage.completion))
-
-
 def _heading(turn: Turn) -> str:
     """Small print above the reply: the question of a command, which nobody else could read; what a picture shows;
     whether the reply answers several questions."""
     question = turn.question
     if question.declined:
         return ""
-    lines = []
+    lines, words = [], described(question.text) if question.draws else one_line(question.text)
     if turn.also:
         lines.append(f"Answering the last {len(turn.also) + 1} questions together.")
     if not (question.message or question.place.direct):
-        lines.append(f"{one_line(question.author.name)}: {one_line(question.text)}")
+        lines.append(f"{one_line(question.author.name)}: {words}")
     elif question.draws:
-        lines.append(one_line(question.text))
+        lines.append(words)
     if question.draws and question.attachments:
         lines.append("I draw from words alone, so I did not look at your files.")
     return "\n".join(lines)

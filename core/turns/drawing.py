@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from core.domain.chat import ImageRequest
-from core.domain.errors import BadRequest, CantDraw, UnknownModel, WrongAddress
+from core.domain.errors import BadRequest, CantDraw, Filtered, ModelError, UnknownModel, WrongAddress
 from core.domain.page import ReplyFile
 from core.domain.ports import Model
 from core.text import one_line
@@ -17,9 +17,12 @@ log = logging.getLogger(__name__)
 
 NO_MODEL = "Nebula offers this bot no model that draws, so I can't make pictures."
 NO_LIST = "I can't reach Nebula's list of models right now, so I don't know which one draws. Please try again later."
-REFUSED = (
-    "Nebula refuses to draw with the settings of this bot. Please ask whoever runs it to check NEBULA_IMAGE_MODEL, "
-    "NEBULA_IMAGE_SIZE and NEBULA_PLATFORM_URL."
+_CHECK = "ask whoever runs it to check NEBULA_IMAGE_MODEL, NEBULA_IMAGE_SIZE and NEBULA_PLATFORM_URL."
+REFUSED = f"Nebula refuses to draw with the settings of this bot. Please {_CHECK}"
+FILTERED = "A content filter refused this picture. Please describe it in other words."
+NOT_THIS = (
+    "Nebula refuses to draw this, and does not say why. Please describe it in other words. If that does not help, it "
+    f"is the settings of this bot: {_CHECK}"
 )
 NO_WORDS = "Write what the picture shows: `imagine --{} <text>`."
 NOT_THIS_SHAPE = "Nebula refuses to draw this with `--{0}`. Please ask once more without `--{0}`."
@@ -80,10 +83,9 @@ class Painter:
         request = ImageRequest(model, prompt, width, height, steps=options.steps, guidance=options.guidance)
         try:
             picture = await self._model.imagine(request)
-        except (BadRequest, UnknownModel, WrongAddress) as error:
+        except (BadRequest, Filtered, UnknownModel, WrongAddress) as error:
             log.warning("%s does not draw: %s: %s", model, type(error).__name__, error)
-            by_shape = shape and isinstance(error, BadRequest)
-            raise CantDraw(NOT_THIS_SHAPE.format(shape) if by_shape else REFUSED) from error
+            raise CantDraw(_refused(error, shape)) from error
         description = one_line(prompt, LONGEST_DESCRIPTION)
         return Drawn(model, ReplyFile(file_name(prompt, picture.kind), picture.content, description))
 
@@ -110,6 +112,25 @@ def shaped(text: str) -> tuple[str, Shape | None]:
     if last and (flag := _FLAG.fullmatch(last[-1])):
         return "".join(last[:-1]).strip(), Shape(flag[1].lower())
     return text, None
+
+
+def described(text: str) -> str:
+    """A text for people, with its shape in words: `a cat (wide)`."""
+    words, shape = shaped(text)
+    return f"{one_line(words)} ({shape})".lstrip() if shape else one_line(text)
+
+
+def _refused(error: ModelError, shape: Shape | None) -> str:
+    """The sentence for a refusal: where nothing says whether the words or the settings are to blame, for both."""
+    match error:
+        case Filtered():
+            return FILTERED
+        case BadRequest() if shape:
+            return NOT_THIS_SHAPE.format(shape)
+        case BadRequest():
+            return NOT_THIS
+        case _:
+            return REFUSED
 
 
 def _sides(options: PictureOptions, shape: Shape | None) -> tuple[int, int]:

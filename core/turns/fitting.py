@@ -170,9 +170,9 @@ class Fitting:
         return self
 
     @property
-    def unseen(self) -> bool:
-        """Whether there are pictures that the model does not see."""
-        return len(self._pictures) < len(self._asked.attached.pictures)
+    def unseen(self) -> tuple[str, ...]:
+        """The names of the pictures that the model does not see: it sees the newest."""
+        return tuple(each.name for each in self._asked.attached.pictures[: -len(self._pictures) or None])
 
     @property
     def says_nothing(self) -> bool:

@@ -8,11 +8,13 @@ from itertools import takewhile
 
 from cachetools import TTLCache
 
+from core.domain.chat import Picture
 from core.domain.conversation import Exchange, Place
 from core.domain.errors import Forbidden, Gone, PlatformError
 from core.domain.options import Context
 from core.domain.question import Continue, Question, Reads, Regenerate
 from core.domain.surroundings import CHOSEN_CHARACTERS, NOTHING_SAID, Gap, Reach, Said, Surroundings
+from core.files.attachments import Attached
 from core.prompt.quoting import asks_for_summary, context_of
 from core.settings.parameters import ChannelSettings
 from core.store.turns import Turn
@@ -170,3 +172,8 @@ def history_read(turn: Turn, history: tuple[Exchange, ...]) -> tuple[Exchange, .
     """The history at whose questions the room was read. Continue: what was said around the question that is continued
     is needed once more."""
     return history[:-1] if turn.question.continues else history
+
+
+def unseen(names: Sequence[str]) -> str:
+    """The sentence about pictures of these names that the model of an answer did not see."""
+    return Attached(tuple(Picture(each, b"") for each in names), (0,) * len(names)).small_print(())

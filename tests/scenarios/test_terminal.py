@@ -255,7 +255,7 @@ async def test_sandbox_takes_discord_options_by_name(tmp_path: Path) -> None:
     status, out, err = await run(tmp_path, "sandbox", said="\n".join(script) + "\n")
     assert (status, err) == (0, "")
     assert "`prompt` of this channel is now: `You are a pirate: answer briefly.`" in out
-    assert "`temperature` of this workspace is now: `0.5`" in out
+    assert "`temperature` of this server is now: `0.5`" in out
     assert "Nebula (only you see this): -# ann: what did I say: nothing?" in out
     assert "discord refuses: there is no button 'regenerate' to press" in out
     assert "discord refuses: private: 'maybe' does not fit" in out

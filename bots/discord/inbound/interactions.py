@@ -43,7 +43,7 @@ from core.commands.responses import Response
 from core.domain.conversation import Place
 from core.domain.errors import PlatformError, StoreError, UserError
 from core.domain.turn_id import TurnId
-from core.inbound.dispatcher import Dispatcher
+from core.inbound.dispatcher import TOO_FAST, Dispatcher
 from core.inbound.menus import catch_up, picture
 
 log = logging.getLogger(__name__)
@@ -180,6 +180,8 @@ class Interactions:
         if response is None:
             return
         if done and await show(callback, response, invocation.scope):
+            return
+        if response.text == TOO_FAST:  # to this process: another one shows what came of it
             return
         await show_late(self._rest, callback, response)  # perhaps it was another process that deferred
 

@@ -633,9 +633,9 @@ class TestCommands:
     async def test_a_scope_can_be_chosen(self, here: DiscordRoom) -> None:
         """`scope` chooses the scope of a change: the whole server (for admins), a thread or its channel."""
         changed = {"parameter": "temperature", "value": "0.7", "scope": "workspace"}
-        assert "Only admins" in await here.used("max", GENERAL, "set", **changed)
-        assert "of this workspace" in await here.used("ada", GENERAL, "set", **changed)
-        assert "0.7" in await here.used("ann", "#random", "settings")
+        assert "Only admins of the whole server" in await here.used("max", GENERAL, "set", **changed)
+        assert "of this server" in await here.used("ada", GENERAL, "set", **changed)
+        assert "`0.7` (set for this server by" in await here.used("ann", "#random", "settings")
         thread = here.discord.add_thread(here.place(GENERAL), "Aside")
         own = "Qwen/Qwen2.5-Coder-32B-Instruct"
         assert "of this channel" in await here.used("ada", thread, "model set", name=own, scope="channel")
@@ -650,7 +650,7 @@ class TestCommands:
         sent = await here.discord.submit_modal(opened, {"text": "You are a cook."})
         await here.until(lambda: sent.original is not None)
         assert sent.original is not None
-        assert "of this workspace" in sent.original.content
+        assert "of this server" in sent.original.content
 
     async def test_an_empty_form_is_answered_with_a_sentence(self, here: DiscordRoom) -> None:
         """Discord accepts no form as the answer to a form."""

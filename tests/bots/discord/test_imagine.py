@@ -9,9 +9,9 @@ from bots.sandbox.hold import Hold
 from bots.sandbox.nebula.fake_model import MODELS
 from bots.sandbox.nebula.faults import NebulaFault
 from bots.sandbox.nebula.pictures import png
-from core.domain.errors import Filtered, NoCredits, NoPicture
+from core.domain.errors import NoCredits, NoPicture
 from core.reply.layout import DRAWING, NO_PICTURE, STOPPED
-from core.turns.drawing import NO_LIST, NO_MODEL, REFUSED
+from core.turns.drawing import FILTERED, NO_LIST, NO_MODEL, REFUSED
 from tests.bots.discord.harness import GENERAL, THUMBS, DiscordRoom, room
 
 PROMPT = "a red cat, *very* @everyone"
@@ -74,10 +74,10 @@ async def test_it_says_that_it_draws(here: DiscordRoom) -> None:
 
 
 async def test_an_option_chooses_the_shape(here: DiscordRoom) -> None:
-    """It stands in the small print as the flag that does the same."""
+    """It stands in the small print in words, behind those of the person."""
     await here.slash("ann", GENERAL, "imagine", text="a cat", shape="wide")
     await here.until(lambda: any(each.attachments for each in here.shown(GENERAL)))
-    assert here.said(GENERAL)[0] == "-# ann: --wide a cat"
+    assert here.said(GENERAL)[0] == r"-# ann: a cat \(wide\)"
     [drawn] = here.nebula.painter.requests
     assert (drawn.prompt, drawn.width, drawn.height) == ("a cat", 1216, 832)
 
@@ -136,7 +136,7 @@ async def test_the_question_takes_the_picture_with_it(here: DiscordRoom) -> None
 @pytest.mark.parametrize(
     ("fault", "sentence"),
     [
-        (NebulaFault(status=400, body='{"message": "flagged by our content policy"}'), Filtered.notice),
+        (NebulaFault(status=400, body='{"message": "flagged by our content policy"}'), FILTERED),
         (NebulaFault(status=402, body="{}"), NoCredits.notice),
         (NebulaFault(status=404, body="{}"), REFUSED),
         (NebulaFault(status=429, body="{}", headers={"retry-after": "90"}), "rate limit"),

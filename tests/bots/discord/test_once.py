@@ -40,6 +40,23 @@ async def test_a_reset_is_carried_out_once(here: DiscordRoom, redis_client: Redi
     assert {epoch for epoch in epochs if epoch} == {b"6"}
 
 
+async def test_a_command_that_is_too_fast_for_one_replica_alone_is_carried_out(redis_client: Redis) -> None:
+    """By one that has started meanwhile: whichever is first, the person reads the result in the end."""
+    async with room(redis_client) as here:
+        tired = [await here.slash("ada", GENERAL, "settings") for _ in range(30)]
+        await here.until(lambda: all(each.original for each in tired))
+        async with running(here, redis_client, config_for(here.discord, here.nebula)):
+            used = await here.slash("ada", GENERAL, "settings")
+            await here.until(lambda: "temperature" in shown(used))
+            held = here.discord.faults.hold(CALLBACK, late=True)  # of the one that is too fast, which asks nobody
+            again = await here.slash("ada", GENERAL, "settings")
+            await here.until(lambda: "temperature" in shown(again))
+            held.release()
+            for number in range(3):
+                await here.answered("ann", GENERAL, "@nebula hello", f"Answer {number}.")
+            assert all("temperature" in shown(each) and len(each.messages) == 1 for each in (used, again))
+
+
 async def test_a_command_that_takes_long_is_carried_out_once(redis_client: Redis) -> None:
     """One replica defers, the other has nothing to do; whoever deferred, the response is shown."""
     async with (

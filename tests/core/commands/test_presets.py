@@ -119,6 +119,33 @@ async def test_a_workspace_and_a_thread_can_use_one_too(bot: Process, server: Ne
     assert rules(server).startswith("You are narrow.")
 
 
+@pytest.mark.parametrize(
+    ("before", "use", "way"),
+    [
+        ("preset use poet", "preset use --workspace cook", "`preset use default` ends the use of `poet`."),
+        ("set prompt Rhyme.", "preset use --workspace cook", "`set prompt default` takes such a value back."),
+        ("set --thread prompt Rhyme.", "preset use cook", "`set --thread prompt default` takes such a value back."),
+        ("preset use --thread poet", "preset use cook", "`preset use --thread default` ends the use of `poet`."),
+    ],
+)
+async def test_what_stands_in_the_way_of_a_preset_can_be_taken_back_as_it_says(
+    bot: Process, before: str, use: str, way: str
+) -> None:
+    """An own value and another preset give way to different commands, in the place that has them."""
+    for text in ("preset save cook You are a cook.", "preset save poet You are a poet.", "preset use default"):
+        await run(bot, text)
+    await run(bot, before, place=THREAD)
+    used = await said(bot, use, place=THREAD, rights=Rights.WORKSPACE)
+    assert used.endswith(f". {way}")
+    await run(bot, way.split("`")[1], place=THREAD)
+    assert (await bot.settings.of(THREAD)).prompt == "You are a cook."
+
+
+async def test_the_length_of_a_prompt_is_counted_in_words(bot: Process) -> None:
+    """One character is one."""
+    assert "a prompt of 1 character. " in await said(bot, "preset save x y")
+
+
 async def test_a_deleted_preset_does_not_count_and_does_not_come_back(bot: Process, server: NebulaServer) -> None:
     """A channel that used it falls back, says so in its settings, and does not use a later one of the same name: else
     whoever manages one channel could change the prompt of another."""
@@ -159,7 +186,7 @@ async def test_who_may_change_nothing_saves_and_uses_nothing(bot: Process) -> No
 
 async def test_a_direct_message_is_no_way_around_the_rights(bot: Process) -> None:
     """There everybody may change everything, but the presets are the workspace's."""
-    assert await said(bot, "preset save mine x", place=DIRECT) == ONLY_MANAGERS
+    assert await said(bot, "preset save mine x", place=DIRECT) == ONLY_MANAGERS.format("workspace")
     assert "is saved" in await said(bot, "preset save ours x", place=DIRECT, rights=Rights.WORKSPACE)
     assert "This conversation now uses" in await said(bot, "preset use ours", place=DIRECT, author=BOB)
 

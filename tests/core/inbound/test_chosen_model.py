@@ -6,6 +6,7 @@ import pytest
 from redis.asyncio import Redis
 
 from bots.sandbox.hold import Hold
+from bots.sandbox.nebula.fake_model import MODELS
 from bots.sandbox.nebula.faults import NebulaFault
 from bots.sandbox.nebula.server import NebulaServer
 from core.commands.asking import AskedByCommand, asked
@@ -75,6 +76,24 @@ async def test_what_is_missing_is_named(bot: Process, server: NebulaServer, text
     assert not server.requests
 
 
+@pytest.mark.parametrize("alias", ["Llama-3.1-8B-Instruct", ""], ids=["an alias of its own", "none"])
+async def test_a_well_known_short_name_is_listed_whatever_the_list_calls_the_model(
+    bot: Process, server: NebulaServer, alias: str
+) -> None:
+    """The question goes to the model of the list, so nothing says that it is not there."""
+    llama = (LLAMA, alias, "Text", 131072, None)
+    server.models = tuple(llama if each[0] == LLAMA else each for each in MODELS)
+    question = await heard(bot, "!with Llama3.1-8B why?")
+    assert models(server) == [LLAMA]
+    assert "not on Nebula's list" not in bot.shown(question)
+    assert await bot.command("model set llama3.1-8b") == f"`model` of this channel is now: `{LLAMA}`"
+    listed = await bot.command("model list")
+    assert "answers here, but is not on this list" not in listed
+    assert f"- `{LLAMA}`" in listed
+    assert await bot.dispatcher.models("Llama3.1-8") == (LLAMA,)
+    assert f"Did you mean `{LLAMA}`?" in await bot.command("model set Llama3.1-8C")
+
+
 async def test_an_unknown_model_is_tried_and_doubted(bot: Process, server: NebulaServer) -> None:
     """The question is not lost: it is asked, with the sentence of `model set`, and can be asked again."""
     server.fault(NebulaFault(status=404))
@@ -87,6 +106,17 @@ async def test_an_unknown_model_is_tried_and_doubted(bot: Process, server: Nebul
     await bot.press(Action.AGAIN, message)
     await bot.runner.idle()
     assert models(server)[-1] == "Llama3.1-8C"
+
+
+async def test_a_model_that_is_not_offered_is_blamed_on_who_chose_it(bot: Process, server: NebulaServer) -> None:
+    """On the question that names it alone, otherwise on the settings."""
+    refusal = NebulaFault(status=404, body='{"error": {"message": "no such model", "code": "model_not_found"}}')
+    server.fault(refusal, times=2)
+    said = "Nebula does not offer the model `nosuch` to this bot."
+    shown = bot.shown(await heard(bot, "!with nosuch why?"))
+    assert f"{said} Ask again with one from `!model list`, or without naming one." in shown
+    await bot.command("model set nosuch")
+    assert f"{said} Choose one from `!model list` with `!model set`, or ask" in await bot.answer("why?")
 
 
 async def test_regenerate_and_continue_keep_it(bot: Process, server: NebulaServer) -> None:

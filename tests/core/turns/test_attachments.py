@@ -221,6 +221,26 @@ async def test_a_blind_model_answers_the_rest(bot: Process, server: NebulaServer
     assert "A cat." in bot.shown(question)
 
 
+async def test_a_version_says_again_what_its_model_did_not_see(bot: Process, server: NebulaServer) -> None:
+    """Whoever turns back from the answer of the model that sees reads why the older one knows nothing of the picture,
+    and may ask the other again; the version that saw it says no such thing."""
+    question = await asked(bot, "What is this?", attached(bot, shot_png=picture()))
+    ((message, first),) = bot.rooms.rooms[question.message].messages.items()
+    server.answer_next("A cat.")
+    await bot.press(Action.SEE, message)
+    await bot.runner.idle()
+    for action, sentence, sees in (
+        (Action.PREVIOUS, first.head, SEES),
+        (Action.NEXT, "", ""),
+        (Action.NEXT, first.head, SEES),
+    ):
+        assert await bot.press(action, message) is None
+        await bot.runner.idle()
+        (page,) = bot.rooms.rooms[question.message].messages.values()
+        assert (page.head, page.choices.sees) == (sentence, sees)
+    assert first.head == "I can't see pictures: shot.png."
+
+
 async def test_a_picture_alone_at_a_blind_model_is_not_asked_about(bot: Process, server: NebulaServer) -> None:
     """There is nothing to answer, but another model can be asked."""
     question = await asked(bot, "", attached(bot, shot_png=picture()))

@@ -1,6 +1,7 @@
 """Pictures as turns: taken over, stopped, asked again, in line with other questions, and never merged with them."""
 
 import asyncio
+import json
 from dataclasses import replace
 
 import pytest
@@ -13,7 +14,7 @@ from bots.sandbox.nebula.server import NebulaServer
 from core.domain.errors import Rejected
 from core.domain.options import Switch
 from core.reply.layout import NO_PICTURE
-from core.turns.drawing import NO_WORDS, NOT_THIS_SHAPE, Shape, file_name, shaped
+from core.turns.drawing import FILTERED, NO_WORDS, NOT_THIS, NOT_THIS_SHAPE, REFUSED, Shape, file_name, shaped
 from tests.core.core_harness import Process, Rooms, eventually, process
 
 
@@ -104,23 +105,24 @@ async def test_the_list_of_models_names_those_that_draw(redis_client: Redis) -> 
 
 
 @pytest.mark.parametrize(
-    ("text", "asked", "sides"),
+    ("text", "head", "sides"),
     [
         ("a cat", "a cat", (1024, 1024)),
-        ("--wide a cat", "a cat", (1216, 832)),
-        ("a cat —Tall", "a cat", (832, 1216)),
-        ("--square a cat", "a cat", (1024, 1024)),
+        ("--wide a cat", "a cat (wide)", (1216, 832)),
+        ("a cat —Tall", "a cat (tall)", (832, 1216)),
+        ("--square a cat", "a cat (square)", (1024, 1024)),
     ],
 )
-async def test_a_flag_chooses_the_shape(redis_client: Redis, text: str, asked: str, sides: tuple[int, int]) -> None:
-    """The model gets the text without it; Regenerate would draw in the same shape."""
+async def test_a_flag_chooses_the_shape(redis_client: Redis, text: str, head: str, sides: tuple[int, int]) -> None:
+    """The model gets the text without it, and people read the shape in words; Regenerate would draw in the same
+    shape."""
     async with NebulaServer() as server, process(redis_client, server) as bot:
         question = bot.question(text, draws=True)
         await bot.inbox.accept(question)
         await bot.settled(question)
         [drawn] = server.painter.requests
-        assert (drawn.prompt, (drawn.width, drawn.height)) == (asked, sides)
-        assert [page.head for page in bot.rooms.rooms[question.message].messages.values()] == [text]
+        assert (drawn.prompt, (drawn.width, drawn.height)) == ("a cat", sides)
+        assert [page.head for page in bot.rooms.rooms[question.message].messages.values()] == [head]
 
 
 async def test_a_shape_without_words_and_one_that_is_refused_get_a_sentence(redis_client: Redis) -> None:
@@ -134,6 +136,27 @@ async def test_a_shape_without_words_and_one_that_is_refused_get_a_sentence(redi
             (page,) = bot.rooms.rooms[question.message].messages.values()
             assert page.foot == sentence.format(text.split()[0][2:])
         assert len(server.painter.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "sentence"),
+    [
+        (400, "Your prompt was flagged by our content policy", FILTERED),
+        (400, "bad request", NOT_THIS),
+        (404, "Not Found", REFUSED),
+    ],
+)
+async def test_a_refusal_says_whether_words_or_settings_are_to_blame(
+    redis_client: Redis, status: int, said: str, sentence: str
+) -> None:
+    """As far as the API says it; where it does not, both may be."""
+    async with NebulaServer() as server, process(redis_client, server) as bot:
+        server.painter.fault(NebulaFault(status=status, body=json.dumps({"message": said})))
+        question = bot.question("a cat", draws=True)
+        await bot.inbox.accept(question)
+        await bot.settled(question)
+        (page,) = bot.rooms.rooms[question.message].messages.values()
+        assert page.foot == sentence
 
 
 @pytest.mark.parametrize(
