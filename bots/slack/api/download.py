@@ -18,7 +18,7 @@ from bots.slack.api.client import Web
 from bots.slack.api.errors import code_of
 from bots.slack.api.workspace import Capabilities
 from core.domain.conversation import Attachment
-from core.domain.errors import Forbidden, Gone, PlatformError, Rejected, TooLong, Unreachable
+from core.domain.errors import Forbidden, Gone, Hidden, PlatformError, Rejected, TooLong, Unreachable
 
 log = logging.getLogger(__name__)
 
@@ -124,12 +124,17 @@ class Downloads:
         try:
             answer = await self._web.call(self._web.client.files_info(file=file))
         except PlatformError as error:
-            if code_of(error) == "file_deleted":
+            if code_of(error) in ("file_deleted", "file_not_found"):
                 raise Gone("the file was deleted") from error
             if code_of(error) == "missing_scope":
                 raise self._lacking() from error
             raise
         found: Any = answer.get("file")
+        match found:
+            case {"mode": "hidden_by_limit"}:
+                raise Hidden("the workspace's plan does not show the file")
+            case {"mode": "tombstone"}:
+                raise Gone("the file was deleted")
         if not isinstance(found, dict) or not file_of(found).url:
             raise Forbidden("Slack gives no address of the file")
         return {**found, "id": file}

@@ -210,7 +210,7 @@ async def test_a_file_in_an_encoding_is_not_unpacked(redis_url: str) -> None:
     """A small body could become a huge one."""
     async with slack_room(redis_url) as room:
         packed = SlackFile("bomb.txt", b"\x1f\x8b", "text/plain", encoding="gzip")
-        assert "I can't read bomb.txt: I could not fetch it in time." in await answered(room, packed)
+        assert "I can't read bomb.txt: I could not fetch it." in await answered(room, packed)
 
 
 async def test_a_file_of_another_workspace_is_looked_up(redis_url: str) -> None:
@@ -220,6 +220,15 @@ async def test_a_file_of_another_workspace_is_looked_up(redis_url: str) -> None:
         await answered(room, stub)
         assert "disk full" in asked(room)
         assert len(room.calls("files.info")) == 1
+
+
+@pytest.mark.parametrize(
+    ("mode", "why"), [("hidden_by_limit", "it is hidden: it is older than"), ("tombstone", "it was deleted.")]
+)
+async def test_a_file_that_is_no_longer_shown_needs_no_right(redis_url: str, mode: str, why: str) -> None:
+    """Nobody can give one, so none is asked for."""
+    async with slack_room(redis_url) as room:
+        assert f"I can't read file: {why}" in await answered(room, SlackFile("app.log", b"", "text/plain", mode=mode))
 
 
 @pytest.mark.parametrize("stub", [False, True])

@@ -73,6 +73,8 @@ def file_json(file: SlackFile, base: str, *, asked: bool = False) -> Json:
     """A file object; `base` is the server's address. `asked`: it is an answer of files.info."""
     if file.stub and not asked:
         return {"id": file.id, "mode": "file_access", "file_access": "check_file_info", "created": 0}
+    if file.mode in ("hidden_by_limit", "tombstone"):
+        return {"id": file.id, "mode": file.mode}
     if file.elsewhere:
         known = {"id": file.id, "name": file.name, "title": file.name, "mimetype": file.mimetype, "user": file.user}
         return known | {"mode": "external", "is_external": True, "size": 0, "url_private": file.elsewhere}
