@@ -16,6 +16,11 @@ _KEPT = "\n\t"
 BRACKETS = str.maketrans("<>[]", "‹›()")
 """For a stranger's name: it then ends no bracket, and begins no mark of a chat template."""
 
+# Unseen in a file's name, or they turn the direction of what follows; and what would end a quotation of it.
+_MARKS = re.compile("[\u061c\u200b-\u200f\u2060\ufeff]")
+_DEFUSED = str.maketrans('"<>`[]', "'‹›'()")
+_LONGEST_FILE_NAME = 100
+
 _TICKS = re.compile("`{3,}")
 
 UNSEEN = "\u200b"
@@ -41,6 +46,13 @@ def one_line(text: str, longest: int = LONGEST_NAME) -> str:
     # a name may be as long as a message: look at no more of it than can be shown
     line = " ".join(_DIRECTIONS.sub("", harmless(text[: 10 * longest])).split())
     return line if len(line) <= longest else line[: longest - 1].rstrip() + "…"
+
+
+def file_name(name: str) -> str:
+    """Return the name of a stranger's file as it can stand in a sentence or a quotation: on one line, without folders,
+    and without what could end a quotation or a bracket or turn the direction of letters round."""
+    last = re.split(r"[/\\]", one_line(_MARKS.sub("", name), len(name)))[-1]
+    return one_line(last, _LONGEST_FILE_NAME).translate(_DEFUSED).strip(" .") or "a file without a name"
 
 
 def escaped(text: str, *, lines: bool = False) -> str:

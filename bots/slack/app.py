@@ -185,7 +185,7 @@ class Slack:
             tasks = TaskSupervisor()
             managers, patience = self._config.slack_managers, self._patience
             people = People(self._web, me, dispatcher.rate_limits, tasks.start, managers, patience)
-            incoming_text = IncomingText(people, me.user)
+            incoming_text = IncomingText(people, me.user, self._downloads.described)
             self._read_along(dispatcher, me, people, incoming_text)
             share_file = partial(share_privately, self._web, self._capabilities)
             # All processes know the token, and nobody else does.
@@ -242,7 +242,7 @@ class Slack:
             managers, patience = self._config.slack_managers, self._patience
             people = People(self._web, me, dispatcher.rate_limits, tasks.start, managers, patience)
             async with tasks.open():
-                self._read_along(dispatcher, me, people, IncomingText(people, me.user))
+                self._read_along(dispatcher, me, people, IncomingText(people, me.user, self._downloads.described))
                 await asyncio.get_running_loop().create_future()
         finally:
             await self._web.close()

@@ -9,7 +9,7 @@ from operator import itemgetter
 from core.domain.chat import Finish
 from core.domain.options import Placement, Streaming
 from core.domain.turn_id import TurnId
-from core.text import harmless, one_line
+from core.text import file_name, harmless, one_line
 
 # Ids contain no slash, so no channel or thread has this in its name.
 _PRIVATE = "/private/"
@@ -150,8 +150,8 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A file attached to a message. All of it is made harmless; `size` is in bytes, as the platform says it, `kind` is
-    a MIME type.
+    """A file attached to a message. All of it is made harmless, and its `name` is the one that people and models read
+    everywhere; `size` is in bytes, as the platform says it, `kind` is a MIME type.
 
     `file`: the platform's id of the file; `channel`, `message`: where to ask for it again.
     """
@@ -165,7 +165,7 @@ class Attachment:
     message: str = ""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "name", one_line(self.name))
+        object.__setattr__(self, "name", file_name(self.name))
         object.__setattr__(self, "kind", one_line(self.kind))
         for each in ("url", "file", "channel", "message"):
             object.__setattr__(self, each, harmless(getattr(self, each)))

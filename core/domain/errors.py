@@ -25,6 +25,7 @@ NebulaBotError
 │   ├── Halted                 a person ended the reply with the platform's own button
 │   ├── Gone                   the message, thread or channel no longer exists
 │   ├── Forbidden              the bot lacks a permission
+│   │   └── Hidden              nobody is shown it any more, so no permission would help
 │   ├── Rejected               the content was refused (filtered, malformed)
 │   │   └── TooLong            it was refused for its length
 │   └── Unreachable            a temporary fault: connection, timeout, 5xx
@@ -228,6 +229,10 @@ class Gone(PlatformError):
 
 class Forbidden(PlatformError):
     """The bot lacks a permission."""
+
+
+class Hidden(Forbidden):
+    """Nobody is shown it any more, such as a file that is older than the workspace's plan allows."""
 
 
 class Rejected(PlatformError):

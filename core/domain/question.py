@@ -6,7 +6,7 @@ from enum import StrEnum
 from core.domain.conversation import Attachment, Author, Place, ResponseToken
 from core.domain.surroundings import Said
 from core.domain.turn_id import TurnId
-from core.text import BRACKETS, harmless
+from core.text import harmless
 
 MAX_TEXT_CHARACTERS = 200_000
 """Adapters cut what people write here before they parse it. No platform sends more, and no question may be so long."""
@@ -135,7 +135,7 @@ class Question:
     @property
     def words(self) -> str:
         """What the history repeats: the text, with the names of its files, whose text it does not keep."""
-        names = " ".join(f"[file: {each.name.translate(BRACKETS)}]" for each in self.attachments)
+        names = " ".join(f"[file: {each.name}]" for each in self.attachments)
         text = f"imagine {self.text}" if self.draws else self.text
         return "\n\n".join(filter(None, (text, names)))
 

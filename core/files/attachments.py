@@ -7,13 +7,16 @@ import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from cachetools import TTLCache
+
 from core.domain.chat import Picture
 from core.domain.conversation import Attachment, Exchange
-from core.domain.errors import Forbidden, Gone, PlatformError, Rejected, TooLong
+from core.domain.errors import Forbidden, Gone, Hidden, PlatformError, Rejected, TooLong
 from core.domain.question import Question
 from core.domain.surroundings import Surroundings
-from core.files.found import FileText, Unread, file_name
+from core.files.found import FileText, Unread
 from core.files.kinds import Trouble
+from core.files.places import FairPlaces
 from core.files.reader import FileReader
 
 log = logging.getLogger(__name__)
@@ -26,10 +29,12 @@ MOST_PICTURES = 4
 MOST_OF_ROOM = 3  # files of other messages
 # A question may go on about the files of so many exchanges before it, the newest of them.
 RECENT, MOST_EARLIER = 10, 3
-# In one process: each holds a file's bytes.
-AT_ONCE = 4
+# In one process, and for one person of it: each holds a file's bytes.
+AT_ONCE, OF_ONE_PERSON = 4, 2
+# Files that took long for nothing: for so many seconds only their own question, and one about them, waits for them.
+_MOST_VAIN, _VAIN_SECONDS = 10_000, 600.0
 _MOST_SENTENCES, _MOST_NAMES = 3, 5  # of the small print
-_PASSING = (Trouble.UNREACHABLE, Trouble.BUSY)  # another time the file may be read
+_PASSING = (Trouble.LATE, Trouble.UNREACHABLE, Trouble.BUSY)  # another time the file may be read
 # A question about files that others sent.
 _ABOUT_FILES = re.compile(
     r"\b(?:files?|attach(?:ed|ments?)|documents?|pdfs?|spreadsheets?|pictures?|images?|photos?|screenshots?|uploaded)\b",
@@ -126,7 +131,8 @@ class AttachmentReader:
     def __init__(self, fetch: Fetch, reader: FileReader, bounds: FileBounds | None = None) -> None:
         self._fetch, self._reader = fetch, reader
         self._bounds = bounds or FileBounds()
-        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._places = FairPlaces(AT_ONCE, OF_ONE_PERSON)
+        self._vain: TTLCache[str, Trouble] = TTLCache(_MOST_VAIN, _VAIN_SECONDS)
 
     def deadline(self) -> float:
         """Until when a question that begins to wait for files now may do so, by the loop's clock."""
@@ -138,7 +144,8 @@ class AttachmentReader:
 
     async def of_dialogue(self, question: Question, dialogue: Sequence[Exchange], until: float) -> Attached:
         """The newest files of the exchanges just before a question, since it may go on about them; never raises. In a
-        channel these are the asker's own. Of those that will never be read again, it names what the question is about.
+        channel these are the asker's own. Of those that will never be read again, it names what the question is about;
+        those that took long for nothing are not tried again for any other question.
         """
         known = {each.identity for each in question.attachments}
         found = {
@@ -148,13 +155,19 @@ class AttachmentReader:
             for file in each.files
             if file.identity not in known
         }
-        read = await self._read(question, tuple(found.values())[-MOST_EARLIER:], self._bounds.file, until)
         about = _ABOUT_FILES.search(question.text)
+
+        def asked_for(name: str) -> bool:
+            return bool(about) or name in question.text
+
+        newest = list(found.values())[-MOST_EARLIER:]
+        tried = [each for each in newest if asked_for(each.name) or self._vain.get(_key(question, each)) is None]
+        read = await self._read(question, tried, self._bounds.file, until)
 
         def matters(file: FileText | Picture | Unread) -> bool:
             match file:
                 case Unread(name, trouble):
-                    return bool(trouble in _PASSING or about or name in question.text)
+                    return trouble in _PASSING or asked_for(name)
                 case _:
                     return isinstance(file, FileText)
 
@@ -163,14 +176,23 @@ class AttachmentReader:
 
     async def of_room(self, question: Question, around: Surroundings, own: Attached, until: float) -> Attached:
         """The newest files of the messages that the question refers to, and of all around it if it speaks of files, in
-        what its own files left of its bounds; never raises."""
+        what its own files left of its bounds; never raises. Those that took long for nothing are tried again only if
+        the question refers to them."""
         said = list(around.referred)
         if _ABOUT_FILES.search(question.text):
             said = [*around.messages, *said]
         known = {each.identity for each in question.attachments}
         found = {file.identity: file for each in said for file in each.files if file.identity not in known}
+        newest = list(found.values())[-MOST_OF_ROOM:]
+        referred = {file.identity for each in around.referred for file in each.files}
+        vain = {
+            each.identity: _unread(each, trouble)
+            for each in newest
+            if each.identity not in referred and (trouble := self._vain.get(_key(question, each))) is not None
+        }
         left = self._bounds.question - sum(own.sizes)
-        return await self._read(question, tuple(found.values())[-MOST_OF_ROOM:], left, until)
+        read = await self._read(question, [each for each in newest if each.identity not in vain], left, until)
+        return Attached(tuple(vain.values()), (0,) * len(vain)).plus(read)
 
     async def _read(self, question: Question, attachments: Sequence[Attachment], left: int, until: float) -> Attached:
         """What is in these files, of which `left` bytes may be fetched. As many are fetched side by side as may all be
@@ -179,7 +201,8 @@ class AttachmentReader:
             return NOTHING_ATTACHED
         found: dict[int, FileText | Picture | Unread] = {}
         sizes: dict[int, int] = {}
-        waiting = list(range(min(MOST_FILES, len(attachments))))
+        begun: dict[int, float] = {}
+        waiting = places = list(range(min(MOST_FILES, len(attachments))))
         try:
             async with asyncio.timeout_at(until):
                 while waiting and left > 0:
@@ -188,12 +211,18 @@ class AttachmentReader:
                     most = min(self._bounds.file, left)
                     async with asyncio.TaskGroup() as group:
                         for place in side_by_side:
-                            group.create_task(self._one(question, attachments[place], place, most, found, sizes))
+                            group.create_task(self._one(question, attachments[place], place, most, begun, found, sizes))
                     left -= sum(sizes.get(place, 0) for place in side_by_side)
         except TimeoutError:
             log.info("turn %s: not all of its files could be fetched in time", question.id)
-            waiting = [place for place in range(min(MOST_FILES, len(attachments))) if place not in found]
-            found |= {place: _unread(attachments[place], Trouble.UNREACHABLE) for place in waiting}
+            found |= {place: _unread(attachments[place], Trouble.LATE) for place in places if place not in found}
+        enough = until - self._bounds.seconds / 2  # others may have held up what began later
+        for place, file in found.items():
+            fetched, slow = place in sizes, begun.get(place, until) < enough
+            if not isinstance(file, Unread):
+                continue
+            if file.trouble not in _PASSING if fetched else file.trouble is Trouble.LATE and slow:
+                self._vain[_key(question, attachments[place])] = file.trouble
         files = [found.get(place) or _unread(each, Trouble.MANY) for place, each in enumerate(attachments)]
         return _few_pictures(Attached(tuple(files), tuple(sizes.get(place, 0) for place in range(len(files)))))
 
@@ -203,18 +232,22 @@ class AttachmentReader:
         attachment: Attachment,
         place: int,
         most: int,
+        begun: dict[int, float],
         found: dict[int, FileText | Picture | Unread],
         sizes: dict[int, int],
     ) -> None:
         """Read one file of at most `most` bytes. A file that says it is larger is not fetched; no other says how large
-        it is, whatever it says."""
-        async with self._slots:
+        it is, whatever it says. `begun`: when each began to be fetched."""
+        platform = question.place.platform
+        person = f"{platform}/{question.author.id}"
+        async with self._places.one(person):
             try:
                 if attachment.size > most:
                     raise TooLong(f"{attachment.size} bytes")
-                content = await self._fetch(question.place.platform, attachment, most)
+                begun[place] = asyncio.get_running_loop().time()
+                content = await self._fetch(platform, attachment, most)
                 sizes[place] = len(content)
-                found[place] = await self._reader.read(attachment.name, content, attachment.kind)
+                found[place] = await self._reader.read(attachment.name, content, attachment.kind, person)
             except PlatformError as error:
                 log.info("turn %s: can't fetch a file: %s: %s", question.id, type(error).__name__, error)
                 small = isinstance(error, TooLong) and most < self._bounds.file and attachment.size <= self._bounds.file
@@ -247,13 +280,18 @@ def _is_in(pictures: Sequence[Picture], file: object) -> bool:
     return any(each is file for each in pictures)
 
 
+def _key(question: Question, attachment: Attachment) -> str:
+    return f"{question.place.platform}/{attachment.identity}"
+
+
 def _unread(attachment: Attachment, trouble: Trouble) -> Unread:
-    return Unread(file_name(attachment.name), trouble)
+    return Unread(attachment.name, trouble)
 
 
 _TROUBLES: Mapping[type[PlatformError], Trouble] = {
     TooLong: Trouble.LARGE,
     Rejected: Trouble.ELSEWHERE,
+    Hidden: Trouble.HIDDEN,
     Forbidden: Trouble.FORBIDDEN,
     Gone: Trouble.DELETED,
 }

@@ -1,15 +1,9 @@
 """What comes of reading a file: its text, a picture, or a sentence that says why there is neither."""
 
-import re
 from dataclasses import dataclass
 
 from core.files.kinds import FileKind, Trouble
 from core.files.part import Part
-from core.text import one_line
-
-_LONGEST_NAME = 100
-_MARKS = re.compile("[\u061c\u200b-\u200f\u2060\ufeff]")  # unseen, or they turn the direction of what follows
-_DEFUSED = str.maketrans('"<>`', "'‹›'")
 
 _REASONS = {
     Trouble.EMPTY: "it is empty.",
@@ -33,7 +27,9 @@ _REASONS = {
     Trouble.FORBIDDEN: "I am not allowed to read it. Whoever runs me can give me the right to read files.",
     Trouble.ELSEWHERE: "it is kept somewhere else. Send the file itself.",
     Trouble.DELETED: "it was deleted.",
-    Trouble.UNREACHABLE: "I could not fetch it in time. Please try again.",
+    Trouble.HIDDEN: "it is hidden: it is older than this workspace's plan shows. Send it again.",
+    Trouble.UNREACHABLE: "I could not fetch it. Please try again, or send it once more.",
+    Trouble.LATE: "I could not fetch it in time. Please try again.",
     Trouble.MANY: "there are too many files, or too much is in them. Send those that matter.",
     Trouble.UNSEEN: "this model can't see pictures.",
 }
@@ -61,10 +57,3 @@ class Unread:
     def reason(self) -> str:
         """Why, and what to do, for people, as what follows a colon."""
         return _REASONS[self.trouble]
-
-
-def file_name(name: str) -> str:
-    """The name of a stranger's file as it can stand in a sentence or a quotation: on one line, without folders, and
-    without what could end a quotation or turn the direction of letters round."""
-    last = re.split(r"[/\\]", one_line(_MARKS.sub("", name), len(name)))[-1]
-    return one_line(last, _LONGEST_NAME).translate(_DEFUSED).strip(" .") or "a file without a name"

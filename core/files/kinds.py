@@ -50,7 +50,9 @@ class Trouble(StrEnum):
     FORBIDDEN = "forbidden"
     ELSEWHERE = "elsewhere"
     DELETED = "deleted"
+    HIDDEN = "hidden"
     UNREACHABLE = "unreachable"
+    LATE = "late"
     MANY = "many"
     UNSEEN = "unseen"
 

@@ -17,9 +17,11 @@ from typing import Annotated
 import msgspec
 
 from core.domain.chat import Picture
-from core.files.found import FileText, Unread, file_name
+from core.files.found import FileText, Unread
 from core.files.kinds import FileKind, Trouble, recognise
 from core.files.part import Part
+from core.files.places import FairPlaces
+from core.text import file_name
 
 log = logging.getLogger(__name__)
 
@@ -65,11 +67,12 @@ class FileReader:
 
     def __init__(self, limits: FileLimits | None = None) -> None:
         self._limits = limits or FileLimits()
-        self._slots = asyncio.Semaphore(self._limits.at_once)
+        self._places = FairPlaces(self._limits.at_once)
         self._decoder = msgspec.json.Decoder(_Answer)
 
-    async def read(self, name: str, content: bytes, hint: str = "") -> FileText | Picture | Unread:
-        """What is in a file. `hint`: its MIME type, or Slack's `filetype`, which like its name may be wrong.
+    async def read(self, name: str, content: bytes, hint: str = "", person: str = "") -> FileText | Picture | Unread:
+        """What is in a file. `hint`: its MIME type, or Slack's `filetype`, which like its name may be wrong. `person`:
+        who wants to know; the processes are shared fairly among people.
 
         Nothing in a file raises an error. A cancelled call ends the process.
         """
@@ -79,7 +82,7 @@ class FileReader:
             kind = Trouble.LARGE
         if isinstance(kind, Trouble):
             return Unread(name, kind)
-        async with self._slots:
+        async with self._places.one(person):
             answer = await self._answer(kind, content)
         if answer.trouble is not None:
             log.info("a file (%s, %d bytes) can't be read: %s", kind, len(content), answer.trouble)

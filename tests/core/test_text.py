@@ -11,7 +11,7 @@ from core.domain.errors import UserError
 from core.domain.question import Question
 from core.domain.turn_id import TurnId
 from core.settings.parameters import checked, parameter
-from core.text import LONGEST_NAME, escaped, harmless, one_line
+from core.text import LONGEST_NAME, escaped, file_name, harmless, one_line
 
 # Everything that a text could do harm with, often enough.
 NASTY = st.text(
@@ -78,11 +78,17 @@ def test_a_log_line_is_one_printable_line(text: str) -> None:
 
 
 @given(NASTY)
+def test_a_file_s_name_stays_the_same_however_often_it_is_made_harmless(text: str) -> None:
+    """It may be stored and read again."""
+    assert file_name(file_name(text)) == file_name(text)
+
+
+@given(NASTY)
 def test_what_people_send_is_harmless_from_the_start(text: str) -> None:
     """Names of people and files, and questions, can't be built in another way; neither can a prompt be set so."""
     author = Author("U1", text)
     question = Question(TurnId("t"), PLACE, author, text, attachments=(Attachment(text, "", "", 1),))
-    assert (question.author.name, question.attachments[0].name) == (one_line(text), one_line(text))
+    assert (question.author.name, question.attachments[0].name) == (one_line(text), file_name(text))
     assert question.text == harmless(text)
     if 0 < len(harmless(text)) < 100:
         assert checked(parameter("prompt"), text) == harmless(text)

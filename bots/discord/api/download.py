@@ -4,7 +4,7 @@ import aiohttp
 from yarl import URL
 
 from bots.proxy import proxy_for
-from core.domain.errors import Forbidden, Gone, PlatformError, TooLong, Unreachable
+from core.domain.errors import Forbidden, Gone, PlatformError, Rejected, TooLong, Unreachable
 
 # Where Discord keeps files (docs.discord.com, Reference, Image Formatting and Signed Attachment CDN URLs).
 _HOSTS = frozenset({"cdn.discordapp.com", "media.discordapp.net"})
@@ -16,7 +16,7 @@ _FOR_NOW = (408, 425, 429)
 _GONE = (404, 410)
 
 
-class Elsewhere(Forbidden):
+class Elsewhere(Rejected):
     """The address, or the one that it redirects to, is none of Discord's."""
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import discord
 
-from bots.discord.api.download import CdnDownload, Elsewhere
+from bots.discord.api.download import CdnDownload
 from bots.discord.api.rest import Rest
 from bots.discord.room.history import History
 from bots.discord.room.said import Json
@@ -13,8 +13,10 @@ from core.domain.conversation import Attachment
 from core.domain.errors import Forbidden, Gone, Rejected, SlowDown, TooLong, Unreachable
 from core.domain.surroundings import Said
 
-MOST_FILES = 20
-"""A message has ten files at most, and so has one that it replies to (docs.discord.com, Create Message)."""
+MOST_FILES = 100
+"""A message has ten files at most, and so has one that it forwards (docs.discord.com, Create Message), or replies to.
+Few files are read (core/files/attachments.py): the others are named, or at least counted, and the count has to be
+true."""
 
 # What a message shows. Discord takes none without any of it, so it has withheld the content of one that has none.
 _CONTENT = (*("content", "attachments", "embeds", "components", "sticker_items", "poll", "message_snapshots"),)
@@ -46,7 +48,7 @@ def file_of(data: Json, channel: str = "", message: str = "") -> Attachment:
     """A file in Discord's format. One without a message came with a command: nobody can ask for it again."""
     size = data.get("size")
     return Attachment(
-        name=_name(str(data.get("filename") or "")),
+        name=str(data.get("filename") or ""),
         kind=str(data.get("content_type") or _UNKNOWN_KIND),
         url=str(data.get("url") or ""),
         size=max(0, size) if isinstance(size, int) else 0,
@@ -67,14 +69,13 @@ class FileFetcher:
         """The content of a file. An address expires within a day or so (docs.discord.com, Signed Attachment CDN URLs):
         where it is refused, the message is asked for another one, once.
 
-        Raises PlatformError: TooLong if it has more than `most` bytes, Forbidden, Gone, Unreachable.
+        Raises PlatformError: TooLong if it has more than `most` bytes, Rejected if it is elsewhere, Forbidden, Gone,
+        Unreachable.
         """
         if attachment.size > most:
             raise TooLong(f"a file of {attachment.size} bytes")
         try:
             return await self._download.content(attachment.url, most)
-        except Elsewhere:
-            raise
         except (Gone, Forbidden) as refused:
             if not attachment.message:
                 raise Gone("a file that came with a command: its address has expired") from refused
@@ -103,11 +104,6 @@ def _files(message: Json) -> list[Json]:
 
 def _dicts(value: Any) -> list[Json]:
     return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
-
-
-def _name(name: str) -> str:
-    """The name of a file without folders, whatever they are separated by."""
-    return name.replace("\\", "/").rpartition("/")[2] or "unnamed"
 
 
 def _id(value: Any) -> str:

@@ -8,7 +8,7 @@ import discord
 
 from bots.discord.dialect.markdown import from_discord
 from core.domain.surroundings import CHOSEN_CHARACTERS, Role, Said
-from core.text import one_line
+from core.text import file_name, one_line
 
 Json = dict[str, Any]
 
@@ -163,7 +163,7 @@ def _poll(poll: Any) -> str:
 def _files(message: Json, depth: int = _DEPTH) -> Iterator[str]:
     """The names of files and stickers, also of forwarded ones."""
     for file in map(_dict, _list(message.get("attachments"))):
-        yield f"[file: {one_line(str(file.get('filename') or 'unnamed'))}]"
+        yield f"[file: {file_name(str(file.get('filename') or ''))}]"
     for sticker in map(_dict, _list(message.get("sticker_items"))):
         yield f"[sticker: {one_line(str(sticker.get('name') or 'unnamed'))}]"
     if depth:

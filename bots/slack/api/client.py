@@ -135,6 +135,11 @@ class Web:
             return True
         return (address.scheme, address.netloc) == (ours.scheme, ours.netloc)
 
+    @property
+    def is_slacks_own(self) -> bool:
+        """Whether the API is Slack's own, and not that of a server that plays it."""
+        return f".{urlsplit(self.base_url).hostname or ''}".endswith(_DOMAINS)
+
     async def upload(self, url: str, content: bytes) -> None:
         """Send a file's content to the address that Slack assigned to it. Raises Unreachable."""
         sent = upload_content(

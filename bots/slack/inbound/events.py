@@ -1,11 +1,11 @@
 """Reads Slack's message events: a question, a message that may be one, an edited one, or a deleted message."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bots.slack.api.download import PAGE
+from bots.slack.api.download import file_of
 from bots.slack.api.people import shown_name
 from bots.slack.api.workspace import Identity
 from bots.slack.dialect.mrkdwn import escape
@@ -21,10 +21,9 @@ from core.text import one_line
 _WRITTEN = ("file_share", "thread_broadcast", "me_message")
 # What bots write, besides.
 _BY_BOTS = "bot_message"
-# Forwarded messages and files that we look at; Slack's own client sends one of the former and ten of the latter.
-_MOST_SHARED, _MOST_FILES = 5, 20
-# Files that people write in Slack itself, whose content comes as a web page (github.com/simstudioai/sim, issue 4306).
-_WRITTEN_IN_SLACK = ("canvas", "docs", "post", "quip", "space")
+# Forwarded messages and files that we look at; Slack's own client sends one of the former and ten of the latter. Few
+# files are read (core/files/attachments.py): the others are named, or at least counted, and the count has to be true.
+_MOST_SHARED, _MOST_FILES = 5, 1_000
 # A mention of a person, an app or a group at the beginning, behind marks, emoji, channels and greetings alone; what
 # begins a quotation, a list or a bracket may be about them.
 _TO_OTHER = re.compile(
@@ -125,7 +124,7 @@ def raw_question(event: Mapping[str, Any], me: Identity) -> RawQuestion | None:
     shared = [each for each in _list(event, "attachments") if isinstance(each, dict) and each.get("is_share")]
     shared = shared[:_MOST_SHARED]
     files = [each for part in (event, *shared) for each in _list(part, "files") if isinstance(each, dict)]
-    text = "\n\n".join(filter(None, (text, *map(_forwarded, shared), *map(_snippet, files))))
+    text = "\n\n".join(filter(None, (text, *map(_forwarded, shared))))
     said = None if addressed else Remark(text, bool(files), to_other, by_program=bool(app))
     person = nested(event, "user_profile")
     teams = [*(event.get(field) for field in ("user_team", "source_team", "team")), person.get("team")]
@@ -141,8 +140,9 @@ def is_said(message: Mapping[str, Any]) -> bool:
     return (subtype is None or subtype in (*_WRITTEN, _BY_BOTS)) and not message.get("hidden")
 
 
-def content(message: Mapping[str, Any]) -> str:
+def content(message: Mapping[str, Any], files: Sequence[Attachment], *, previews: bool) -> str:
     """Return all that people see of a message, in markup: its text, what is attached, and the names of its files.
+    `previews`: also the beginnings of snippets, which are in files and so may not be stored.
 
     Apps write in blocks or attachments, and then only the beginning, or nothing, in the text.
     """
@@ -150,9 +150,10 @@ def content(message: Mapping[str, Any]) -> str:
     if message.get("bot_id"):
         text = max(text, text_of(message.get("blocks")), key=len)
     attached = [each for each in _list(message, "attachments") if isinstance(each, dict)][:_MOST_SHARED]
-    files = [each for part in (message, *attached) for each in _list(part, "files") if isinstance(each, dict)]
-    names = [f"[{escape(each.name)}]" for each in attachments(message)]
-    return "\n\n".join(filter(None, (text, *map(_attached, attached), *map(_snippet, files), " ".join(names))))
+    listed = [each for part in (message, *attached) for each in _list(part, "files") if isinstance(each, dict)]
+    snippets = map(_snippet, listed if previews else ())
+    names = [f"[{escape(each.name)}]" for each in files]
+    return "\n\n".join(filter(None, (text, *map(_attached, attached), *snippets, " ".join(names))))
 
 
 def _edited(event: Mapping[str, Any], new: Mapping[str, Any], old: Mapping[str, Any], me: Identity) -> Edited | None:
@@ -223,8 +224,7 @@ def _attached(attachment: Mapping[str, Any]) -> str:
 
 
 def _snippet(file: Mapping[str, Any]) -> str:
-    """Return the text of a snippet, into which Slack turns a long text: the event brings its beginning. The rest of a
-    longer one is in the file."""
+    """Return the text of a snippet, into which Slack turns a long text: the event brings its beginning."""
     preview = string(file.get("preview"))
     if file.get("mode") != "snippet" or not preview.strip():
         return ""
@@ -233,34 +233,11 @@ def _snippet(file: Mapping[str, Any]) -> str:
 
 
 def attachments(message: Mapping[str, Any]) -> tuple[Attachment, ...]:
-    """Return the files of a message and of those that it forwards (docs.slack.dev/reference/objects/file-object). An
-    address is missing of one that Slack describes only when asked, and of one that we may not see."""
+    """Return the files of a message and of those that it forwards."""
     shared = [each for each in _list(message, "attachments") if isinstance(each, dict)][:_MOST_SHARED]
     files = [each for part in (message, *shared) for each in _list(part, "files") if isinstance(each, dict)]
     channel, ts = string(message.get("channel")), string(message.get("ts"))
-    return tuple(
-        Attachment(
-            string(file.get("name")) or string(file.get("title")) or "file",
-            PAGE if string(file.get("mode")) in _WRITTEN_IN_SLACK else string(file.get("mimetype")),
-            string(file.get("url_private")),
-            _size(file.get("size")),
-            file=string(file.get("id")),
-            channel=channel,
-            message=ts,
-        )
-        for file in files[:_MOST_FILES]
-        if not (_snippet(file) and _is_whole(file))
-    )
-
-
-def _is_whole(snippet: Mapping[str, Any]) -> bool:
-    """Return whether the event brought all of a snippet."""
-    return not (snippet.get("preview_is_truncated") or snippet.get("lines_more"))
-
-
-def _size(value: Any) -> int:
-    """Return a number of bytes; 0 for anything that is none."""
-    return value if isinstance(value, int) and 0 <= value < 2**53 else 0
+    return tuple(file_of(each, channel, ts) for each in files[:_MOST_FILES])
 
 
 def _list(value: Mapping[str, Any], field: str) -> list[Any]:

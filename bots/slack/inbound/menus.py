@@ -121,7 +121,11 @@ class SlackMenus:
             log.warning("Slack: a choice from a menu has a form that can't be read: %s", error)
             return None
         (message,) = await said(
-            [{**choice.message, "ts": choice.ts}], CHOSEN_CHARACTERS, self._with.incoming_text, self._with.me
+            [{**choice.message, "ts": choice.ts}],
+            CHOSEN_CHARACTERS,
+            self._with.incoming_text,
+            self._with.me,
+            previews=False,
         )
         if message.text.strip():
             return choice, menus.shortened(message, CHOSEN_CHARACTERS)

@@ -231,9 +231,11 @@ class Listeners:
 
     async def question(self, raw: RawQuestion) -> Question:
         """Return the question with names instead of ids, within about a second."""
-        author, text = await asyncio.gather(self._author(raw), self._incoming_text.read(raw.text))
+        author, text, files = await asyncio.gather(
+            self._author(raw), self._incoming_text.read(raw.text), self._incoming_text.files(raw.attachments)
+        )
         overheard = raw.said is not None and not raw.said.to_other
-        return Question(raw.id, raw.place, author, text, raw.message, raw.at, raw.attachments, overheard=overheard)
+        return Question(raw.id, raw.place, author, text, raw.message, raw.at, files, overheard=overheard)
 
     async def _author(self, raw: RawQuestion) -> Author:
         if self._may_ask(raw):

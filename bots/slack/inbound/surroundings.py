@@ -5,6 +5,7 @@ import math
 import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -87,7 +88,9 @@ class SlackSurroundings:
         room |= {each["ts"]: each for each in found.messages}
         around = [room[ts] for ts in sorted(room, key=float)]
         words = await said([*around, *links.messages], reach.characters, self._incoming_text, self._me)
-        words += await said(anew.messages, CHOSEN_CHARACTERS, self._incoming_text, self._me) if anew.messages else ()
+        if anew.messages:
+            # the files of a message that somebody chose are read
+            words += await said(anew.messages, CHOSEN_CHARACTERS, self._incoming_text, self._me, previews=False)
         gaps = found.gaps | others.gaps | links.gaps | anew.gaps
         return Surroundings(words[: len(around)], words[len(around) :], gaps)
 
@@ -293,7 +296,8 @@ class SlackSurroundings:
     def _is_answered(self, message: Json, reach: Reach) -> bool:
         """Whether this message of a channel is a question that we answered, or our answer."""
         users = message.get("reply_users")
-        replied = isinstance(users, list) and self._me.user in users and mentions(content(message), self._me)
+        said = content(message, (), previews=False)
+        replied = isinstance(users, list) and self._me.user in users and mentions(said, self._me)
         return message["ts"] in reach.known or replied or (self._ours(message) and bool(answered_question(message)))
 
     def _ours(self, message: Json) -> bool:
@@ -301,10 +305,16 @@ class SlackSurroundings:
 
 
 async def said(
-    messages: Sequence[Json], characters: int, incoming_text: IncomingText, me: Identity
+    messages: Sequence[Json], characters: int, incoming_text: IncomingText, me: Identity, *, previews: bool = True
 ) -> tuple[Said, ...]:
-    """Return messages in words, with names. `characters`: how many will be read of each."""
-    texts = [content(each)[: _MARKUP * characters] for each in messages]
+    """Return messages in words, with names. `characters`: how many will be read of each. `previews`: see `content`."""
+    listed = [attachments(each) for each in messages]
+    described = iter(await incoming_text.files([file for each in listed for file in each]))
+    files = [tuple(islice(described, len(each))) for each in listed]
+    texts = [
+        content(each, found, previews=previews)[: _MARKUP * characters]
+        for each, found in zip(messages, files, strict=True)
+    ]
     users = [string(each.get("user")) for each in messages if not _given_name(each)]
     names, words = await incoming_text.read_all(texts, filter(None, users))
     return tuple(
@@ -314,9 +324,9 @@ async def said(
             _role(each, me),
             _ts(each),
             text,
-            attachments(each),
+            found,
         )
-        for each, text in zip(messages, words, strict=True)
+        for each, text, found in zip(messages, words, files, strict=True)
     )
 
 

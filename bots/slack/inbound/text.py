@@ -1,10 +1,11 @@
 """Converts what people wrote into the text that the model reads, with names instead of ids."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from bots.slack.api.people import People
 from bots.slack.dialect.markdown import CODE, from_slack
+from core.domain.conversation import Attachment
 from core.domain.question import MAX_TEXT_CHARACTERS
 from core.text import harmless
 
@@ -13,10 +14,16 @@ _CHANNEL = re.compile(r"<#([CDG][A-Z0-9]+)\|?>")
 
 
 class IncomingText:
-    """Reads Slack's markup. `bot` is our own user id, whose mentions are removed."""
+    """Reads Slack's markup. `bot` is our own user id, whose mentions are removed. `described`: returns files with all
+    that Slack tells of them, within about a second."""
 
-    def __init__(self, people: People, bot: str) -> None:
-        self._people, self._bot = people, bot
+    def __init__(
+        self,
+        people: People,
+        bot: str,
+        described: Callable[[Sequence[Attachment]], Awaitable[tuple[Attachment, ...]]] | None = None,
+    ) -> None:
+        self._people, self._bot, self._described = people, bot, described
         own = rf"<@{re.escape(bot)}(?:\|[^<>]*)?>"
         self._salutation = re.compile(rf"\A\s*{own}[\s,:]*")
         self._own = re.compile(rf"([ \t]?){own}")
@@ -24,6 +31,10 @@ class IncomingText:
     async def read(self, text: str) -> str:
         """Return the text within about a second; a name that Slack has not returned by then stays an id."""
         return (await self.read_all([text]))[1][0]
+
+    async def files(self, attachments: Sequence[Attachment]) -> tuple[Attachment, ...]:
+        """Return files with names and kinds in place of mere ids, within about a second."""
+        return await self._described(attachments) if self._described else tuple(attachments)
 
     async def read_all(self, texts: Sequence[str], users: Iterable[str] = ()) -> tuple[Mapping[str, str], list[str]]:
         """Return several texts within about a second, and the names of these users and of all in the texts, by id."""

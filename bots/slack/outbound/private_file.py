@@ -5,11 +5,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from bots.slack.api.client import Web
+from bots.slack.api.errors import code_of, lasting
 from bots.slack.api.workspace import Capabilities
 from bots.slack.outbound.upload import Upload
 from core.commands.responses import Response
 from core.domain.conversation import Place
-from core.domain.errors import PlatformError
+from core.domain.errors import Forbidden, PlatformError
 from core.domain.retry import patiently
 
 log = logging.getLogger(__name__)
@@ -19,6 +20,8 @@ FileSharer = Callable[[Response, Place, str], Awaitable[Response]]
 
 DIRECTLY = "I sent you the file in our direct messages."
 NO_SCOPE = "The file is only for you, but I can't send you direct messages. The app needs the scope `im:write`."
+NO_UPLOAD = "I can't send files. Whoever runs me can give the app the scope `files:write`, and install it again."
+NOT_ALLOWED = "I couldn't send the file: Slack does not allow it (`{}`). Whoever administers this workspace may help."
 NOT_SENT = "I couldn't send the file. Please try again later."
 
 
@@ -29,7 +32,7 @@ async def share_privately(
     response says whether that worked."""
     if not response.files:
         return response
-    channel, thread, note = place.channel, place.thread, ""
+    channel, thread = place.channel, place.thread
     uploads = [Upload(web, each.name, each.content, each.description) for each in response.files]
 
     async def send() -> None:
@@ -40,12 +43,21 @@ async def share_privately(
         for upload in uploads:
             await upload.share(to, below)
 
+    if not (place.direct or capabilities.granted("im:write")):
+        return replace(response, text=NO_SCOPE, files=())
     try:
-        if not (place.direct or capabilities.granted("im:write")):
-            return replace(response, text=NO_SCOPE, files=())
+        if not capabilities.granted("files:write"):
+            raise Forbidden("missing_scope: files:write")
         await patiently(send)
         note = "" if place.direct else DIRECTLY
     except PlatformError as error:
         log.warning("Slack: could not send a file: %s: %s", type(error).__name__, error)
-        note = NOT_SENT
+        note = _reason(error)
     return replace(response, text="\n\n".join(filter(None, (response.text, note))), files=())
+
+
+def _reason(error: PlatformError) -> str:
+    """Why it was not sent, and who can help."""
+    if "missing_scope" in str(error):
+        return NO_UPLOAD if "files:write" in str(error) else NO_SCOPE
+    return NOT_ALLOWED.format(code_of(error)) if lasting(error) else NOT_SENT

@@ -18,8 +18,10 @@ _OLD = [
 ]
 _SAMPLE = 16_384  # bytes that a guess needs
 _LOOKED_AT = 65_536
-_MOST_CONTROLS = 0.01
-_CONTROLS = bytes(each for each in range(32) if each not in b"\t\n\r\x0c\x1b")
+# Of what no text has: this share of it, or these few in a short one.
+_MOST_CONTROLS, _FEW_CONTROLS = 0.01, 3
+# Logs of terminals and manuals (BEL, backspace, escape) are texts.
+_CONTROLS = bytes(each for each in range(32) if each not in b"\a\b\t\n\v\f\r\x1b")
 
 
 def prepare(content: bytes) -> None:
@@ -46,7 +48,7 @@ def decoded(content: bytes) -> str | None:
     begin = content[:_LOOKED_AT]
     if wide := _wide(begin):
         return content.decode(wide, "replace")
-    if len(begin) - len(begin.translate(None, _CONTROLS)) > _MOST_CONTROLS * len(begin):
+    if _are_many(len(begin) - len(begin.translate(None, _CONTROLS)), len(begin)):
         return None
     try:
         return content.decode()
@@ -60,12 +62,33 @@ def decoded(content: bytes) -> str | None:
     return _guessed(content)
 
 
+def _are_many(controls: int, length: int) -> bool:
+    return controls > max(_MOST_CONTROLS * length, min(_FEW_CONTROLS, length / 10))
+
+
 def _wide(begin: bytes) -> str:
     """UTF-16 without a mark shows by the zeros beside ASCII; "" if it is not that."""
     if (zeros := begin.count(b"\x00")) < len(begin) // 4:
         return ""
     odd = begin[1::2].count(b"\x00")
-    return "utf-16-le" if odd > 0.95 * zeros else "utf-16-be" if odd < 0.05 * zeros else ""
+    wide = "utf-16-le" if odd > 0.95 * zeros else "utf-16-be" if odd < 0.05 * zeros else ""
+    return wide if wide and _is_likely(begin, begin.decode(wide, "replace")) else ""
+
+
+def _is_likely(begin: bytes, text: str) -> bool:
+    """Whether these bytes are a text in UTF-16: numbers would become control characters, and words between zeros
+    Chinese ones."""
+    controls = sum(text.count(chr(each)) for each in _CONTROLS) + text.count("\ufffd")
+    words = begin.replace(b"\x00", b"")
+    if _are_many(controls, len(text)):
+        return False
+    if len(words) <= 1.1 * (len(begin) - len(words)):  # nearly all characters have a zero
+        return True
+    try:
+        codecs.utf_8_decode(words, "strict", False)  # it may be cut within a character
+    except UnicodeDecodeError:
+        return True
+    return False
 
 
 def _guessed(content: bytes) -> str | None:

@@ -1,6 +1,7 @@
 """Reads one file from standard input, importing only what its kind needs, and writes what it found as JSON."""
 
 import json
+import re
 import sys
 from binascii import b2a_base64
 from collections.abc import Callable
@@ -15,6 +16,8 @@ from core.text import harmless
 
 _Found = tuple[FileKind, list[Part], str]
 """What a file is, its parts, and a sentence about what of it was not read."""
+
+_STRUCK = re.compile("[^\b\n]\b")  # printers strike a letter twice to make it bold, and a line below it
 
 
 def main(kind: str, memory: int, cpu: int, seconds: float) -> None:
@@ -72,7 +75,7 @@ def _reader(kind: FileKind, content: bytes, budget: Budget) -> Callable[[], _Fou
 def _text(content: bytes) -> str:
     if (text := decoded(content)) is None:
         raise UnreadableFile(Trouble.BINARY)
-    return text
+    return _STRUCK.sub("", text) if "\b" in text else text
 
 
 def _harmless(part: Part) -> Part:

@@ -11,6 +11,7 @@ import pytest_asyncio
 from aiohttp import web
 from redis.asyncio import Redis
 
+from bots.discord.api.download import Elsewhere
 from bots.discord.room.files import MOST_FILES
 from bots.sandbox.discord.interactions import COMMAND, MODAL_SUBMIT
 from bots.sandbox.discord.sessions import Intent
@@ -408,8 +409,8 @@ class TestBrought:
             ("..\\..\\boot.ini", "boot.ini"),
             ("a\nb\r\nc.txt", "a b c.txt"),
             ("exe.\u202etxt.pdf", "exe.txt.pdf"),
-            ("../", "unnamed"),
-            ("x" * 5000, "x" * 199 + "…"),
+            ("../", "a file without a name"),
+            ("x" * 5000, "x" * 99 + "…"),
         ],
         ids=ascii,
     )
@@ -667,7 +668,7 @@ class TestHosts:
         async with discord_server() as other:
             port = other.api_url.split(":")[2].partition("/")[0]
             blind.here.discord.cdn.odd[file.file] = Oddity(f"http://{host}:{port}/attachments/1/2/a.txt")
-            with pytest.raises(Forbidden):
+            with pytest.raises(Elsewhere):
                 await blind.fetch(file)
             assert other.cdn.requests == []
         assert blind.asked_again == 0
@@ -687,7 +688,7 @@ class TestHosts:
         """Each step is looked at like the first address."""
         file = await blind.mentioned(PLAN)
         blind.here.discord.cdn.odd[file.file] = Oddity(location)
-        with pytest.raises(Forbidden):
+        with pytest.raises(Elsewhere):
             await blind.fetch(file)
 
     async def test_a_redirect_within_the_host(self, blind: Desk) -> None:
@@ -726,7 +727,7 @@ class TestHosts:
     async def test_a_host_in_disguise(self, blind: Desk, address: str) -> None:
         """Discord's hosts are asked by TLS alone, and nobody else is; the message is not asked for another address."""
         file = Attachment("a.txt", "text/plain", address, 3, "2", "1", "3")
-        with pytest.raises(Forbidden):
+        with pytest.raises(Elsewhere):
             await blind.fetch(file)
         assert blind.asked_again == 0
 

@@ -325,7 +325,7 @@ class TestTexts:
         thread = here.discord.add_thread(here.place(GENERAL), "Talk")
         general = here.place(GENERAL)
         await here.say(
-            "bob", thread, "see @ann, @max's role and #random", attachments=[DiscordUpload("a\u202eb.txt", b"")]
+            "bob", thread, "see @ann, @max's role and #random", attachments=[DiscordUpload("a\u202eb\u200f].txt", b"")]
         )
         await here.discord.say(here.people["bob"], thread, "hi", stickers=["wave"])
         origin = await here.say("max", general, "the original", attachments=[DiscordUpload("plan.pdf", b"")])
@@ -335,7 +335,7 @@ class TestTexts:
         await here.discord.preview(card, "https://example.com")
         found = await around(here, await here.say("ann", thread, "so?"))
         assert texts(found.messages) == [
-            "see @ann, @max's role and #random\n[file: ab.txt]",
+            "see @ann, @max's role and #random\n[file: ab).txt]",
             "hi\n[sticker: wave]",
             "the original\n[file: plan.pdf]",
             "evil words",

@@ -9,7 +9,12 @@ from PIL import Image
 from redis.asyncio import Redis
 
 from bots.sandbox.slack.workspace.values import SlackFile
+from bots.slack.api.client import Web
+from bots.slack.api.download import Downloads
+from bots.slack.api.workspace import Capabilities
 from bots.slack.manifest import ASK_ABOUT, SCOPES
+from core.domain.conversation import Attachment
+from core.domain.errors import Rejected, Unreachable
 from tests.bots.slack.harness import SlackRoom, process, slack_room
 from tests.ports import free_port
 
@@ -27,6 +32,22 @@ def shot() -> SlackFile:
 def asked(room: SlackRoom) -> str:
     """The newest question as the model read it."""
     return room.nebula.requests[-1].messages[-1].content
+
+
+async def stored(redis: Redis) -> str:
+    """All that Redis holds."""
+    found: list[object] = []
+    async for key in redis.scan_iter():
+        match await redis.type(key):
+            case b"list":
+                found.append(await redis.lrange(key, 0, -1))
+            case b"hash":
+                found.append(await redis.hgetall(key))
+            case b"string":
+                found.append(await redis.get(key))
+            case b"zset":
+                found.append(await redis.zrange(key, 0, -1))
+    return str(found)
 
 
 async def answered(room: SlackRoom, *files: SlackFile, text: str = "@nebula what is wrong?") -> str:
@@ -189,7 +210,7 @@ async def test_a_file_in_an_encoding_is_not_unpacked(redis_url: str) -> None:
     """A small body could become a huge one."""
     async with slack_room(redis_url) as room:
         packed = SlackFile("bomb.txt", b"\x1f\x8b", "text/plain", encoding="gzip")
-        assert "I can't read bomb.txt: I could not fetch it in time." in await answered(room, packed)
+        assert "I can't read bomb.txt: I could not fetch it." in await answered(room, packed)
 
 
 async def test_a_file_of_another_workspace_is_looked_up(redis_url: str) -> None:
@@ -199,6 +220,15 @@ async def test_a_file_of_another_workspace_is_looked_up(redis_url: str) -> None:
         await answered(room, stub)
         assert "disk full" in asked(room)
         assert len(room.calls("files.info")) == 1
+
+
+@pytest.mark.parametrize(
+    ("mode", "why"), [("hidden_by_limit", "it is hidden: it is older than"), ("tombstone", "it was deleted.")]
+)
+async def test_a_file_that_is_no_longer_shown_needs_no_right(redis_url: str, mode: str, why: str) -> None:
+    """Nobody can give one, so none is asked for."""
+    async with slack_room(redis_url) as room:
+        assert f"I can't read file: {why}" in await answered(room, SlackFile("app.log", b"", "text/plain", mode=mode))
 
 
 @pytest.mark.parametrize("stub", [False, True])
@@ -260,15 +290,144 @@ async def test_files_of_a_thread_are_read_if_the_question_is_about_them(redis_ur
         assert ("disk full" in asked(room)) is read
 
 
-async def test_a_long_snippet_is_read_whole(redis_url: str, redis_client: Redis) -> None:
-    """The event brings its beginning alone."""
+@pytest.mark.parametrize("lines", [3, 300])
+async def test_a_snippet_is_a_file(redis_url: str, redis_client: Redis, lines: int) -> None:
+    """The event brings its beginning, or all of it; it is fetched all the same, and no word of it is in Redis."""
+    snippet = SlackFile("Untitled", b"ZEBRA-7 is out\n" * lines, "text/plain", mode="snippet")
     async with slack_room(redis_url) as room:
-        kept = await room.say("bob", "#general", "look", files=[LOG])
-        url = f"{room.slack.api_url.removesuffix('/api/')}/files-pri/{kept.files[0].id}/app.log"
-        file = {"id": kept.files[0].id, "name": "app.log", "mimetype": "text/plain", "url_private": url}
-        snippet = file | {"mode": "snippet", "preview": "the beginning", "preview_is_truncated": True}
-        share = {"is_share": True, "text": "", "files": [snippet]}
+        assert "Read Untitled (" in await answered(room, snippet)
+        assert asked(room).count("ZEBRA-7") == lines
+        assert "Untitled" in await stored(redis_client)
+        message = await room.say("bob", "#general", "look", files=[snippet])
+        await room.slack.shortcut(room.people["ann"], message, ASK_ABOUT)
+        view = await room.form()
+        (field,) = (each["element"]["action_id"] for each in view.blocks if "element" in each)
+        kept: list[str] = []
+
+        async def look(number: int) -> None:
+            kept.append(await stored(redis_client))
+
+        room.nebula.pace, room.nebula.between = 0, look
+        await room.slack.submit(room.people["ann"], view, {field: "what is wrong?"})
+        await room.until(lambda: room.slack.ephemerals())
+        await room.quiet()
+        assert asked(room).count("ZEBRA-7") == lines
+        assert kept
+        assert not any("ZEBRA" in each for each in kept)
+
+
+# --- what the bot does not ask for, or does not believe ---
+
+
+@pytest.mark.parametrize("external", [True, False])
+@pytest.mark.parametrize(
+    "way", ["/api/", "//api//", "/files-pri/../api/", "/files-pri/x/%2e%2e/%2e%2e/api/", "/files-pri/x/..%2F"]
+)
+async def test_a_method_of_the_api_is_no_file(redis_url: str, way: str, external: bool) -> None:
+    """Whoever links a file chooses its address: a method that the bot calls there would do what that person likes."""
+    async with slack_room(redis_url) as room:
+        url = room.slack.api_url.removesuffix("/api/")
+        url += f"{way}chat.postMessage?channel={room.where('#general')}&text=ZEBRA"
+        file = {"id": "F1", "name": "plan.txt", "mimetype": "text/plain", "url_private": url, "is_external": external}
+        share = {"is_share": True, "text": "look", "files": [file]}
+        room.nebula.answer_next("A fault.")
         await room.say("ann", "#general", "@nebula what is wrong?", attachments=[share])
-        await room.answered("#general", "stand-in model")
-        assert "the beginning" in asked(room)
-        assert "disk full" in asked(room)
+        await room.answered("#general", "A fault.")
+        await room.quiet()
+        assert "I can't read plan.txt: it is kept somewhere else." in room.shown("#general")[-1]
+        assert not [each for each in room.slack.messages(room.where("#general")) if "ZEBRA" in each.shown]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://slack.com/api/conversations.history?channel=C1",
+        "https://slack.com/files-pri/T1-F1/a.txt",
+        "https://files.slack.com/api/conversations.history",
+        "https://files.slack.com/files-pri/../api/conversations.history",
+        "https://files.slack.com/files-pri/T1-F1/..%2f..%2f..%2fapi/conversations.history",
+        "https://files.slack.com/files-pri/T1-F1/%2e%2e/%2e%2e/api/conversations.history",
+        "https://files.slack.com.example.org/files-pri/T1-F1/a.txt",
+        "http://files.slack.com/files-pri/T1-F1/a.txt",
+    ],
+)
+async def test_slack_keeps_no_files_there(url: str) -> None:
+    """Neither on the API's host nor elsewhere on those of files."""
+    downloads = Downloads(Web("https://slack.com/api/", "xoxb-1"), Capabilities())
+    with pytest.raises(Rejected):
+        await downloads.fetch(Attachment("a.txt", "text/plain", url, 1, "F1"), 100)
+
+
+@pytest.mark.parametrize(
+    ("api", "path", "kept"),
+    [
+        ("/api/", "/files/F1/app.log", True),
+        ("/api/", "/app.log", True),
+        ("/api/", "/api/files/F1", True),
+        ("/api/", "/api/chat.postMessage", False),
+        ("/", "/files-pri/T1-F1/app.log", True),
+        ("/", "/chat.postMessage", False),
+    ],
+)
+async def test_a_server_that_plays_slack_keeps_files_beside_its_methods(api: str, path: str, kept: bool) -> None:
+    """Wherever it likes; nobody listens at this one, so that what is asked for can't be reached."""
+    host = f"http://127.0.0.1:{free_port()}"
+    downloads = Downloads(Web(f"{host}{api}", "xoxb-1"), Capabilities())
+    with pytest.raises(Unreachable if kept else Rejected):
+        await downloads.fetch(Attachment("a.txt", "text/plain", f"{host}{path}", 1, "F1"), 100)
+
+
+async def test_a_linked_file_is_not_another_file_of_slack(redis_url: str) -> None:
+    """Its address may be that of a file which the bot may read, and the person may not."""
+    async with slack_room(redis_url) as room:
+        secret = await room.say("bob", "#general", "look", files=[LOG])
+        url = f"{room.slack.api_url.removesuffix('/api/')}/files-pri/{secret.files[0].id}/app.log"
+        linked = SlackFile("plan.txt", b"", "text/plain", elsewhere=url)
+        assert "I can't read plan.txt: it is kept somewhere else." in await answered(room, linked)
+        stub = SlackFile("more.txt", b"", "text/plain", elsewhere=url, stub=True)
+        assert "I can't read more.txt: it is kept somewhere else." in await answered(room, stub)
+        assert not room.slack.files.downloads
+
+
+@pytest.mark.parametrize("told", [True, False])
+@pytest.mark.parametrize("size", [8, 0])
+@pytest.mark.parametrize("mode", ["hosted", "canvas"])
+async def test_where_people_sign_in_is_no_web_page(redis_url: str, mode: str, size: int, told: bool) -> None:
+    """Not even where a web page is expected, and the app has all of its scopes."""
+    async with slack_room(redis_url, server={"scopes": frozenset(SCOPES), "tells_scopes": told}) as room:
+        room.slack.files.signed_out = True
+        page = SlackFile("x.html", b"<p>hi</p>", "text/html", size=size, mode=mode)
+        assert "I can't read x.html: I am not allowed to read it." in await answered(room, page)
+        assert "Sign in" not in asked(room)
+
+
+@pytest.mark.parametrize("size", [None, 0])
+@pytest.mark.parametrize("stub", [True, False])
+async def test_a_web_page_is_read(redis_url: str, stub: bool, size: int | None) -> None:
+    """Also one with a title, if Slack says its size, and one without where it does not."""
+    title = b"<title>Sign in | Slack</title><form></form>" if size is None else b""
+    page = SlackFile("x.html", b"<html>" + title + b"<p>ZEBRA-7</p></html>", "text/html", size=size, stub=stub)
+    async with slack_room(redis_url) as room:
+        assert "Read x.html (" in await answered(room, page)
+        assert "ZEBRA-7" in asked(room)
+
+
+async def test_all_that_slack_tells_of_a_file_counts(redis_url: str) -> None:
+    """Of one that another workspace shares, an event brings the id alone; it is also said when others speak of it."""
+    table = SlackFile("sums.csv", b"name,sum\nann,7\n", "text/csv", stub=True)
+    async with slack_room(redis_url) as room:
+        assert "Read sums.csv (15 B)." in await answered(room, table)
+        assert '<file name="sums.csv" kind="CSV">' in asked(room)
+        root = await room.say("bob", "#general", "look", files=[table])
+        room.nebula.answer_next("It is.")
+        await room.say("ann", "#general", "@nebula what is in the file?", root.ts)
+        await room.answered("#general", "It is.")
+        assert "[sums.csv]" in asked(room)
+        assert '<file name="sums.csv" kind="CSV">' in asked(room)
+
+
+async def test_the_files_that_are_not_read_are_counted(redis_url: str) -> None:
+    """All of them, however many there are."""
+    files = [SlackFile(f"n{each}.txt", b"x", "text/plain") for each in range(200)]
+    async with slack_room(redis_url) as room:
+        assert "I can't read n10.txt, n11.txt, n12.txt, n13.txt, n14.txt and 185 more:" in await answered(room, *files)

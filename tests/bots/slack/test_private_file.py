@@ -4,7 +4,7 @@ import pytest
 
 from bots.sandbox.slack.methods import faults
 from bots.slack.manifest import SCOPES
-from bots.slack.outbound.private_file import DIRECTLY, NO_SCOPE, NOT_SENT
+from bots.slack.outbound.private_file import DIRECTLY, NO_SCOPE, NO_UPLOAD, NOT_ALLOWED, NOT_SENT
 from core.commands.registry import Invocation
 from core.commands.responses import Response, RightsOf
 from core.domain.page import ReplyFile
@@ -74,8 +74,23 @@ async def test_a_file_in_a_direct_message_stays_there(redis_url: str) -> None:
         assert not room.calls("conversations.open")
 
 
-async def test_a_refused_file_is_reported(redis_url: str) -> None:
+@pytest.mark.parametrize("told", [True, False])
+async def test_without_the_right_to_upload_it_says_who_can_give_it(redis_url: str, told: bool) -> None:
+    """Another attempt would not help. Slack tells what the app may do, or refuses the file alone."""
+    server = {"scopes": GRANTED - {"files:write"}, "tells_scopes": told}
+    async with slack_room(redis_url, dispatcher=Giver, server=server) as room:
+        shown = await given(room, True)
+        assert NO_UPLOAD in shown
+        assert "Here it is." in shown
+        assert bool(room.calls("conversations.open")) is not told
+
+
+@pytest.mark.parametrize(
+    ("code", "sentence"),
+    [("file_uploads_disabled", NOT_ALLOWED.format("file_uploads_disabled")), ("invalid_arguments", NOT_SENT)],
+)
+async def test_a_refused_file_is_reported(redis_url: str, code: str, sentence: str) -> None:
     """The rest of the response is shown all the same."""
     async with slack_room(redis_url, dispatcher=Giver) as room:
-        room.slack.faults.add("files.getUploadURLExternal", faults.refused("file_uploads_disabled"), times=None)
-        assert NOT_SENT in await given(room, True)
+        room.slack.faults.add("files.getUploadURLExternal", faults.refused(code), times=None)
+        assert sentence in await given(room, True)

@@ -189,6 +189,22 @@ async def test_few_processes_read_at_once() -> None:
     assert [type(each) for each in ended] == [asyncio.CancelledError, Unread, Unread, Unread, asyncio.CancelledError]
 
 
+async def test_people_take_turns() -> None:
+    """Whoever sent many files has one read, and then it is the turn of somebody who sent one."""
+    reader, ended = FileReader(FileLimits(seconds=HANG_SECONDS, cpu=1, at_once=1)), []
+
+    async def read(person: str, content: bytes) -> None:
+        await reader.read("a.html", content, person=person)
+        ended.append(person)
+
+    async with asyncio.timeout(HANG_SECONDS), asyncio.TaskGroup() as group:
+        for _ in range(3):
+            group.create_task(read("ann", SLOW))
+        await begun()
+        group.create_task(read("bob", b"words"))
+    assert ended == ["ann", "bob", "ann", "ann"]
+
+
 async def test_a_process_that_can_t_be_started_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is wrong on our side is not blamed on the file."""
     monkeypatch.setattr(sys, "executable", "/nowhere/python")

@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.files.found import FileText, Unread, file_name
+from core.files.found import FileText, Unread
 from core.files.kinds import FileKind, Trouble
 from core.files.part import Part
 from core.files.quoting import END, FileQuotation, quote_files
 from core.pauses import at_once
+from core.text import file_name
 
 ROOMY = 100_000
 
@@ -93,6 +94,7 @@ def test_a_name_is_harmless(name: str) -> None:
         ("C:\\Users\\ann\\plan.docx", "plan.docx"),
         ("a\nb\u202egnp.exe", "a bgnp.exe"),
         ('x" kind="y">.txt', "x' kind='y'›.txt"),
+        ("plan [2].txt", "plan (2).txt"),
     ],
 )
 def test_names_of_strangers(name: str, shown: str) -> None:

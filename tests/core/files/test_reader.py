@@ -61,12 +61,37 @@ JAPANESE = "これは日本語の文章です。ファイルの文字コード�
         *((GERMAN, each) for each in ("utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "cp1252")),
         *((RUSSIAN, each) for each in ("cp1251", "koi8-r", "utf-16")),
         *((JAPANESE * 3, each) for each in ("shift_jis", "euc_jp")),
-        ("plain\n" * 3, "utf-16-le"),
+        *((words, "utf-16-le") for words in ("plain\n" * 3, "Ann said: これは日本語 (Japanese), and Bob said: 扡敤\n")),
     ],
 )
 async def test_text_of_any_encoding(words: str, encoding: str) -> None:
     """By its mark, as UTF-8, by its zeros, or by a guess."""
     assert await text("a.txt", words.encode(encoding)) == words
+
+
+@pytest.mark.parametrize(
+    ("content", "shown"),
+    [
+        (b"ready\a\n", "ready\n"),
+        (b"\x1b[31mred\x1b[0m\n", "[31mred[0m\n"),
+        (b"N\bNA\bAM\bME\bE\n  _\bl_\bs\n", "NAME\n  ls\n"),
+        (b"one\x01 two three\n", "one two three\n"),
+        (b"a\x00 zero in a short text\n", "a\ufffd zero in a short text\n"),
+    ],
+)
+async def test_a_text_with_some_control_characters(content: bytes, shown: str) -> None:
+    """Logs of terminals and manuals have them; they are left out, and so is what a backspace took back."""
+    assert await text("a.log", content) == shown
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"abc\0def\0", "grün\0".encode() + b"abc\0def\0" * 20, bytes(range(1, 9)), b"\1\0\2\0\3\0\4\0" * 99],
+    ids=["words", "words in UTF-8", "bytes", "numbers"],
+)
+async def test_zeros_alone_make_no_text(content: bytes) -> None:
+    """Words and numbers between them are not taken for UTF-16."""
+    assert await found("a.txt", content) == Unread("a.txt", Trouble.BINARY)
 
 
 async def test_a_text_with_a_broken_end_or_byte_is_utf_8() -> None:

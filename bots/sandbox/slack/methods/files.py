@@ -123,5 +123,5 @@ class Files:
         if not file:
             return web.Response(status=404)
         headers = {"Content-Encoding": file.encoding} if file.encoding else None
-        kind = file.mimetype if file.mode == "hosted" else "text/html"
+        kind = file.mimetype if file.mode in ("hosted", "snippet") else "text/html"
         return web.Response(body=file.data, content_type=kind, headers=headers)

@@ -39,7 +39,8 @@ class SlackFile:
     `size`: what Slack says of it, None for the truth. `stub`: another workspace shares it, and Slack describes it only
     when asked (docs.slack.dev/reference/objects/file-object, check_file_info). `elsewhere`: it was only linked, and is
     at this address. `encoding`: in which it comes. `mode`: "canvas" or "post" for what people write in Slack itself,
-    whose content comes as a web page.
+    whose content comes as a web page; "snippet" for a text, whose beginning an event brings along;
+    "hidden_by_limit" for one that the workspace's plan no longer shows, "tombstone" for one that was deleted.
     """
 
     name: str

@@ -66,10 +66,15 @@ def channel_json(ws: Workspace, channel: SlackChannel) -> Json:
     }
 
 
+PREVIEW = 200  # characters of a snippet that come with it; of Slack's own number we know nothing
+
+
 def file_json(file: SlackFile, base: str, *, asked: bool = False) -> Json:
     """A file object; `base` is the server's address. `asked`: it is an answer of files.info."""
     if file.stub and not asked:
         return {"id": file.id, "mode": "file_access", "file_access": "check_file_info", "created": 0}
+    if file.mode in ("hidden_by_limit", "tombstone"):
+        return {"id": file.id, "mode": file.mode}
     if file.elsewhere:
         known = {"id": file.id, "name": file.name, "title": file.name, "mimetype": file.mimetype, "user": file.user}
         return known | {"mode": "external", "is_external": True, "size": 0, "url_private": file.elsewhere}
@@ -87,7 +92,13 @@ def file_json(file: SlackFile, base: str, *, asked: bool = False) -> Json:
         "url_private": url,
         "url_private_download": url,
         **({"alt_txt": file.alt} if file.alt else {}),
+        **(_preview(file) if file.mode == "snippet" else {}),
     }
+
+
+def _preview(file: SlackFile) -> Json:
+    text = file.data.decode()
+    return {"preview": text[:PREVIEW], "preview_is_truncated": len(text) > PREVIEW}
 
 
 def message_json(ws: Workspace, message: SlackMessage, base: str) -> Json:
