@@ -218,10 +218,8 @@ class AttachmentReader:
             found |= {place: _unread(attachments[place], Trouble.LATE) for place in places if place not in found}
         enough = until - self._bounds.seconds / 2  # others may have held up what began later
         for place, file in found.items():
-            fetched, slow = place in sizes, begun.get(place, until) < enough
-            if not isinstance(file, Unread):
-                continue
-            if file.trouble not in _PASSING if fetched else file.trouble is Trouble.LATE and slow:
+            slow = begun.get(place, until) < enough
+            if isinstance(file, Unread) and _is_vain(file.trouble, fetched=place in sizes, slow=slow):
                 self._vain[_key(question, attachments[place])] = file.trouble
         files = [found.get(place) or _unread(each, Trouble.MANY) for place, each in enumerate(attachments)]
         return _few_pictures(Attached(tuple(files), tuple(sizes.get(place, 0) for place in range(len(files)))))
@@ -278,6 +276,11 @@ def _few_pictures(attached: Attached) -> Attached:
 def _is_in(pictures: Sequence[Picture], file: object) -> bool:
     """Whether this very file is one of the pictures: another one may hold the same."""
     return any(each is file for each in pictures)
+
+
+def _is_vain(trouble: Trouble, *, fetched: bool, slow: bool) -> bool:
+    """Whether a file took long for nothing: it came and can't be read, or had time enough and did not come."""
+    return trouble not in _PASSING if fetched else slow and trouble is Trouble.LATE
 
 
 def _key(question: Question, attachment: Attachment) -> str:
