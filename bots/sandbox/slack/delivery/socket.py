@@ -71,6 +71,8 @@ class SlackSockets:
             async for message in socket:
                 if message.type is WSMsgType.TEXT:
                     self._acknowledged(message.data)
+        except ConnectionError:  # cut while a ping was answered
+            pass
         finally:
             self._lost(socket)
         return socket
