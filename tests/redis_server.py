@@ -62,3 +62,23 @@ async def redis_client(redis_url: str) -> AsyncIterator[Redis]:
     """A client of the empty server, which waits for an answer as long as a busy machine takes."""
     async with connection(redis_url, answer_timeout=HANG_SECONDS, connect_timeout=HANG_SECONDS) as client:
         yield client
+
+
+async def stored(redis: Redis) -> str:
+    """All that Redis holds, whatever its type, as one text in which a test can look for words."""
+    found: list[object] = []
+    async for key in redis.scan_iter():
+        match await redis.type(key):
+            case b"list":
+                found.append(await redis.lrange(key, 0, -1))
+            case b"hash":
+                found.append(await redis.hgetall(key))
+            case b"string":
+                found.append(await redis.get(key))
+            case b"set":
+                found.append(await redis.smembers(key))
+            case b"zset":
+                found.append(await redis.zrange(key, 0, -1))
+            case other:
+                raise ValueError(f"nobody looks into a {other!r}")
+    return str(found)

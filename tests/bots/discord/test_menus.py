@@ -29,7 +29,8 @@ from core.inbound.buttons import SHARED
 from core.inbound.menus import ASK, SUMMARISE
 from tests.bots.discord.harness import GENERAL, DiscordRoom, config_for, discord_server, room, running
 from tests.bots.discord.test_files import content
-from tests.bots.discord.test_room_requests import quoted, stored
+from tests.bots.discord.test_room_requests import quoted
+from tests.redis_server import stored
 
 PRIVILEGED = Intent.MESSAGE_CONTENT
 INTENT = f"I can't see what others wrote: the Message Content intent is off. Use Apps → {ASK} on a message."

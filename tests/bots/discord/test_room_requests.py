@@ -6,6 +6,7 @@ from bots.sandbox.discord.sessions import Intent
 from bots.sandbox.discord.world.values import DiscordChannel
 from core.prompt.quoting import BEGIN, END
 from tests.bots.discord.harness import GENERAL, DiscordRoom, room
+from tests.redis_server import stored
 
 PRIVILEGED = Intent.MESSAGE_CONTENT
 
@@ -25,20 +26,6 @@ def quoted(here: DiscordRoom) -> list[str]:
     """Who said what, as the last request quotes it, without the times."""
     block = here.asked().partition(BEGIN)[2].rpartition(END)[0]
     return [line.partition(" ")[2] for line in block.strip().split("\n") if line]
-
-
-async def stored(redis: Redis) -> str:
-    """All that is in Redis."""
-    found = []
-    async for key in redis.scan_iter():
-        match await redis.type(key):
-            case b"list":
-                found.append(str(await redis.lrange(key, 0, -1)))
-            case b"hash":
-                found.append(str(await redis.hgetall(key)))
-            case b"string":
-                found.append(str(await redis.get(key)))
-    return "\n".join(found)
 
 
 async def test_the_request_names_who_said_what(here: DiscordRoom, redis_client: Redis) -> None:

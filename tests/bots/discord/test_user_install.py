@@ -26,7 +26,7 @@ from core.inbound.menus import ASK, SUMMARISE
 from core.reply.layout import IN_FILE, NO_MORE
 from tests.bots.discord.harness import THUMBS, DiscordRoom, config_for, discord_server, room, running
 from tests.bots.discord.test_menus import SECRET, long_answer, words
-from tests.bots.discord.test_room_requests import stored
+from tests.redis_server import stored
 
 ABROAD, GROUP = "#abroad", "#group"
 FOLLOW_UP = "POST /webhooks/{application}/{token}"

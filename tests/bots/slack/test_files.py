@@ -17,6 +17,7 @@ from core.domain.conversation import Attachment
 from core.domain.errors import Rejected, Unreachable
 from tests.bots.slack.harness import SlackRoom, process, slack_room
 from tests.ports import free_port
+from tests.redis_server import stored
 
 LOG = SlackFile("app.log", b"disk full\n" * 20, "text/plain")
 SEES = "Qwen/Qwen2.5-VL-7B-Instruct"
@@ -32,22 +33,6 @@ def shot() -> SlackFile:
 def asked(room: SlackRoom) -> str:
     """The newest question as the model read it."""
     return room.nebula.requests[-1].messages[-1].content
-
-
-async def stored(redis: Redis) -> str:
-    """All that Redis holds."""
-    found: list[object] = []
-    async for key in redis.scan_iter():
-        match await redis.type(key):
-            case b"list":
-                found.append(await redis.lrange(key, 0, -1))
-            case b"hash":
-                found.append(await redis.hgetall(key))
-            case b"string":
-                found.append(await redis.get(key))
-            case b"zset":
-                found.append(await redis.zrange(key, 0, -1))
-    return str(found)
 
 
 async def answered(room: SlackRoom, *files: SlackFile, text: str = "@nebula what is wrong?") -> str:

@@ -21,6 +21,7 @@ from core.files.attachments import MOST_EARLIER, RECENT
 from core.files.quoting import EARLIER
 from core.turns.assistant import NOTHING_TO_READ
 from tests.core.core_harness import BOB, HERE, ROOM, Process, Rooms, process
+from tests.redis_server import stored
 
 SEES = "Qwen/Qwen2.5-VL-7B-Instruct"
 THREAD = replace(ROOM, thread="T1")
@@ -162,24 +163,13 @@ async def test_a_name_stays_a_name(bot: Process, server: NebulaServer) -> None:
 
 async def test_forget_leaves_nothing_of_a_file(bot: Process, server: NebulaServer, redis_client: Redis) -> None:
     """Neither its text, which is never there, nor its name."""
-
-    async def stored() -> str:
-        values: list[Any] = []
-        async for key in redis_client.scan_iter():
-            kind = await redis_client.type(key)
-            if kind == b"list":
-                values.append(await redis_client.lrange(key, 0, -1))
-            elif kind == b"hash":
-                values.append(await redis_client.hgetall(key))
-        return repr(values)
-
     server.answer_next("A fault.")
     await asked(bot, "What is wrong?", attached(bot, app_log=b"disk full", shot_png=picture()))
-    assert "app.log" in await stored()
-    assert "disk full" not in await stored()
+    assert "app.log" in await stored(redis_client)
+    assert "disk full" not in await stored(redis_client)
     await bot.command("forget me")
-    assert "app.log" not in await stored()
-    assert "shot.png" not in await stored()
+    assert "app.log" not in await stored(redis_client)
+    assert "shot.png" not in await stored(redis_client)
 
 
 async def test_a_model_that_sees_gets_pictures_once(bot: Process, server: NebulaServer) -> None:
