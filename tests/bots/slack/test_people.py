@@ -86,9 +86,8 @@ async def test_processes_count_lookups_together(redis_url: str) -> None:
             room.person(f"p{number}")
             room.nebula.answer_next("Hello.")
             await room.say(f"p{number}", f"#c{number % 40}", "@nebula hello")
-            if (
-                number % 10 == 9
-            ):  # three processes share one loop here: more at once are not served in time on any machine
+            # Three processes share one loop here: more at once are not served in time on any machine.
+            if number % 10 == 9:
                 await room.until(lambda: not room.slack.pending)
         await room.nebula.until(lambda: len(room.nebula.requests) == 120)
         assert {delivery.problem for delivery in room.slack.deliveries} == {""}
