@@ -16,10 +16,6 @@ _FOR_NOW = (408, 425, 429)
 _GONE = (404, 410)
 
 
-class Elsewhere(Rejected):
-    """The address, or the one that it redirects to, is none of Discord's."""
-
-
 class CdnDownload:
     """Downloads files. What an address says is never in a log: whoever knows it can read the file."""
 
@@ -31,7 +27,8 @@ class CdnDownload:
         """The content behind an address, at most `most` bytes; there is no time limit.
 
         Raises PlatformError: TooLong if it is larger, Gone or Forbidden if the server refuses it, as it does once the
-        address has expired, Elsewhere, Unreachable.
+        address has expired, Rejected if the address, or the one that it redirects to, is none of Discord's,
+        Unreachable.
         """
         url, headers = _url(address), {"Accept-Encoding": "identity"}
         try:
@@ -53,18 +50,18 @@ class CdnDownload:
         raise Unreachable("a file: too many redirects")
 
     def _check(self, url: URL) -> None:
-        """Raises Elsewhere for an address that is not Discord's."""
+        """Raises Rejected for an address that is not Discord's."""
         discords = url.scheme == "https" and url.raw_host in _HOSTS and url.port == _HTTPS_PORT
         own = (url.scheme, url.raw_host, url.port) == (self._own.scheme, self._own.raw_host, self._own.port)
         if not (discords or own) or url.raw_user is not None or url.raw_password is not None:
-            raise Elsewhere("a file: its address is none of Discord's")
+            raise Rejected("a file: its address is none of Discord's")
 
 
 def _url(address: str) -> URL:
     try:
         return URL(address)
     except ValueError:
-        raise Elsewhere("a file: its address can't be read") from None
+        raise Rejected("a file: its address can't be read") from None
 
 
 async def _content(response: aiohttp.ClientResponse, most: int) -> bytes:

@@ -11,7 +11,6 @@ import pytest_asyncio
 from aiohttp import web
 from redis.asyncio import Redis
 
-from bots.discord.api.download import Elsewhere
 from bots.discord.room.files import MOST_FILES
 from bots.sandbox.discord.interactions import COMMAND, MODAL_SUBMIT
 from bots.sandbox.discord.sessions import Intent
@@ -21,7 +20,7 @@ from bots.sandbox.discord.world.values import DiscordUpload, Overwrite, Permissi
 from bots.sandbox.nebula.server import NebulaServer
 from core.commands.responses import Response, RightsOf
 from core.domain.conversation import Attachment
-from core.domain.errors import Forbidden, Gone, PlatformError, TooLong, Unreachable
+from core.domain.errors import Forbidden, Gone, PlatformError, Rejected, TooLong, Unreachable
 from core.domain.question import Question
 from core.inbound.dispatcher import Dispatcher
 from core.inbound.menus import ASK, SUMMARISE
@@ -668,7 +667,7 @@ class TestHosts:
         async with discord_server() as other:
             port = other.api_url.split(":")[2].partition("/")[0]
             blind.here.discord.cdn.odd[file.file] = Oddity(f"http://{host}:{port}/attachments/1/2/a.txt")
-            with pytest.raises(Elsewhere):
+            with pytest.raises(Rejected):
                 await blind.fetch(file)
             assert other.cdn.requests == []
         assert blind.asked_again == 0
@@ -688,7 +687,7 @@ class TestHosts:
         """Each step is looked at like the first address."""
         file = await blind.mentioned(PLAN)
         blind.here.discord.cdn.odd[file.file] = Oddity(location)
-        with pytest.raises(Elsewhere):
+        with pytest.raises(Rejected):
             await blind.fetch(file)
 
     async def test_a_redirect_within_the_host(self, blind: Desk) -> None:
@@ -727,7 +726,7 @@ class TestHosts:
     async def test_a_host_in_disguise(self, blind: Desk, address: str) -> None:
         """Discord's hosts are asked by TLS alone, and nobody else is; the message is not asked for another address."""
         file = Attachment("a.txt", "text/plain", address, 3, "2", "1", "3")
-        with pytest.raises(Elsewhere):
+        with pytest.raises(Rejected):
             await blind.fetch(file)
         assert blind.asked_again == 0
 
