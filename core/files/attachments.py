@@ -16,8 +16,8 @@ from core.domain.question import Question
 from core.domain.surroundings import Surroundings
 from core.files.found import FileText, Unread
 from core.files.kinds import Trouble
-from core.files.places import FairPlaces
 from core.files.reader import FileReader
+from core.files.slots import FairSlots
 
 log = logging.getLogger(__name__)
 
@@ -131,7 +131,7 @@ class AttachmentReader:
     def __init__(self, fetch: Fetch, reader: FileReader, bounds: FileBounds | None = None) -> None:
         self._fetch, self._reader = fetch, reader
         self._bounds = bounds or FileBounds()
-        self._places = FairPlaces(AT_ONCE, OF_ONE_PERSON)
+        self._slots = FairSlots(AT_ONCE, OF_ONE_PERSON)
         self._vain: TTLCache[str, Trouble] = TTLCache(_MOST_VAIN, _VAIN_SECONDS)
 
     def deadline(self) -> float:
@@ -238,7 +238,7 @@ class AttachmentReader:
         it is, whatever it says. `begun`: when each began to be fetched."""
         platform = question.place.platform
         person = f"{platform}/{question.author.id}"
-        async with self._places.one(person):
+        async with self._slots.one(person):
             try:
                 if attachment.size > most:
                     raise TooLong(f"{attachment.size} bytes")

@@ -20,7 +20,7 @@ from core.domain.chat import Picture
 from core.files.found import FileText, Unread
 from core.files.kinds import FileKind, Trouble, recognise
 from core.files.part import Part
-from core.files.places import FairPlaces
+from core.files.slots import FairSlots
 from core.text import file_name
 
 log = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ class FileReader:
 
     def __init__(self, limits: FileLimits | None = None) -> None:
         self._limits = limits or FileLimits()
-        self._places = FairPlaces(self._limits.at_once)
+        self._slots = FairSlots(self._limits.at_once)
         self._decoder = msgspec.json.Decoder(_Answer)
 
     async def read(self, name: str, content: bytes, hint: str = "", person: str = "") -> FileText | Picture | Unread:
@@ -82,7 +82,7 @@ class FileReader:
             kind = Trouble.LARGE
         if isinstance(kind, Trouble):
             return Unread(name, kind)
-        async with self._places.one(person):
+        async with self._slots.one(person):
             answer = await self._answer(kind, content)
         if answer.trouble is not None:
             log.info("a file (%s, %d bytes) can't be read: %s", kind, len(content), answer.trouble)

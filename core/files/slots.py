@@ -1,4 +1,4 @@
-"""Places for work of which only some may run at once, shared fairly among the people who wait for it."""
+"""Slots for work of which only some may run at once, shared fairly among the people who wait for it."""
 
 import asyncio
 from collections import Counter, deque
@@ -6,25 +6,25 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 
-class FairPlaces:
-    """A free place goes to whoever holds the fewest, in turn."""
+class FairSlots:
+    """A free slot goes to whoever holds the fewest, in turn."""
 
     def __init__(self, count: int, each: int | None = None) -> None:
-        """`count` places, of which one person holds `each` at most, so that the others are free for somebody else."""
+        """`count` slots, of which one person holds `each` at most, so that the others are free for somebody else."""
         self._free, self._each = count, each or count
         self._held: Counter[str] = Counter()
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}  # whose turn it is comes first
 
     @asynccontextmanager
     async def one(self, person: str) -> AsyncIterator[None]:
-        """Wait for a place of this person's, and hold it."""
-        place = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(person, deque()).append(place)
+        """Wait for a slot of this person's, and hold it."""
+        slot = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(person, deque()).append(slot)
         self._assign()
         try:
-            await place
+            await slot
         except asyncio.CancelledError:
-            if not place.cancelled():  # it was given just before
+            if not slot.cancelled():  # it was given just before
                 self._give_back(person)
             raise
         try:
@@ -48,10 +48,10 @@ class FairPlaces:
                 return
             person = min(able, key=self._held.__getitem__)
             queue = self._waiting.pop(person)
-            place = queue.popleft()
+            slot = queue.popleft()
             if queue:
                 self._waiting[person] = queue  # behind the others
-            if not place.cancelled():
+            if not slot.cancelled():
                 self._free -= 1
                 self._held[person] += 1
-                place.set_result(None)
+                slot.set_result(None)

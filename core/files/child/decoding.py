@@ -18,7 +18,7 @@ _OLD = [
 ]
 _SAMPLE = 16_384  # bytes that a guess needs
 _LOOKED_AT = 65_536
-# Of what no text has: this share of it, or these few in a short one.
+# No text has more control characters than this share of it; a short one may have these few.
 _MOST_CONTROLS, _FEW_CONTROLS = 0.01, 3
 # Logs of terminals and manuals (BEL, backspace, escape) are texts.
 _CONTROLS = bytes(each for each in range(32) if each not in b"\a\b\t\n\v\f\r\x1b")

@@ -1,4 +1,4 @@
-"""Places that people share: fair in any order of coming, going and giving up, and none is lost."""
+"""Slots that people share: fair in any order of coming, going and giving up, and none is lost."""
 
 import asyncio
 from collections import Counter
@@ -7,30 +7,30 @@ from contextlib import AsyncExitStack
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.files.places import FairPlaces
+from core.files.slots import FairSlots
 
 COUNT, EACH = 4, 2
 
 
 class Crowd:
-    """People who want places, and what they hold."""
+    """People who want slots, and what they hold."""
 
-    def __init__(self, places: FairPlaces) -> None:
-        self._places = places
+    def __init__(self, slots: FairSlots) -> None:
+        self._slots = slots
         self.order: list[str] = []
         self.held: Counter[str] = Counter()
         self.tasks: list[asyncio.Task[None]] = []
         self.leave: list[asyncio.Event] = []
 
     async def come(self, person: str) -> None:
-        """One more wants a place."""
+        """One more wants a slot."""
         leave = asyncio.Event()
         self.leave.append(leave)
         self.tasks.append(asyncio.create_task(self._hold(person, leave)))
         await settled()
 
     async def _hold(self, person: str, leave: asyncio.Event) -> None:
-        async with self._places.one(person):
+        async with self._slots.one(person):
             self.order.append(person)
             self.held[person] += 1
             try:
@@ -54,7 +54,7 @@ async def settled() -> None:
 
 async def test_people_take_turns_in_the_order_of_their_coming() -> None:
     """However many of the same person wait before them."""
-    crowd = Crowd(FairPlaces(1))
+    crowd = Crowd(FairSlots(1))
     for person in ("ann", "ann", "ann", "bob", "bob", "eve"):
         await crowd.come(person)
     await crowd.go()
@@ -63,7 +63,7 @@ async def test_people_take_turns_in_the_order_of_their_coming() -> None:
 
 async def test_who_holds_fewer_comes_first() -> None:
     """Whoever holds one already waits for those who hold none."""
-    crowd = Crowd(FairPlaces(2))
+    crowd = Crowd(FairSlots(2))
     for person in ("ann", "ann", "ann", "bob"):
         await crowd.come(person)
     crowd.leave[0].set()
@@ -72,9 +72,9 @@ async def test_who_holds_fewer_comes_first() -> None:
     await crowd.go()
 
 
-async def test_one_person_leaves_places_to_others() -> None:
+async def test_one_person_leaves_slots_to_others() -> None:
     """Also if nobody else is there."""
-    crowd = Crowd(FairPlaces(COUNT, EACH))
+    crowd = Crowd(FairSlots(COUNT, EACH))
     for person in ("ann", "ann", "ann", "bob"):
         await crowd.come(person)
     assert crowd.order == ["ann", "ann", "bob"]
@@ -87,12 +87,12 @@ async def test_one_person_leaves_places_to_others() -> None:
         max_size=40,
     )
 )
-def test_no_place_is_lost_or_given_twice(steps: list[tuple[str, str, int]]) -> None:
+def test_no_slot_is_lost_or_given_twice(steps: list[tuple[str, str, int]]) -> None:
     """Whoever comes, goes and gives up, also at the moment in which their turn comes."""
 
     async def run() -> None:
-        places = FairPlaces(COUNT, EACH)
-        crowd = Crowd(places)
+        slots = FairSlots(COUNT, EACH)
+        crowd = Crowd(slots)
         for step, person, number in steps:
             if step == "come" or not crowd.tasks:
                 await crowd.come(person)
@@ -112,7 +112,7 @@ def test_no_place_is_lost_or_given_twice(steps: list[tuple[str, str, int]]) -> N
         for task in crowd.tasks:
             task.cancel()
         await asyncio.gather(*crowd.tasks, return_exceptions=True)
-        after = Crowd(places)
+        after = Crowd(slots)
         for person in "aabbcc":
             await after.come(person)
         assert after.held.total() == COUNT
@@ -121,12 +121,12 @@ def test_no_place_is_lost_or_given_twice(steps: list[tuple[str, str, int]]) -> N
     asyncio.run(run())
 
 
-async def test_a_place_given_to_somebody_who_gives_up_is_given_on() -> None:
+async def test_a_slot_given_to_somebody_who_gives_up_is_given_on() -> None:
     """Both happen before they run again."""
-    places = FairPlaces(1)
-    crowd = Crowd(places)
+    slots = FairSlots(1)
+    crowd = Crowd(slots)
     async with AsyncExitStack() as first:
-        await first.enter_async_context(places.one("ann"))
+        await first.enter_async_context(slots.one("ann"))
         await crowd.come("bob")
         await crowd.come("eve")
         await first.aclose()
