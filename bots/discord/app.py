@@ -81,7 +81,7 @@ class Discord:
     """Implements `bots.adapter.Adapter`. `ready` is set once the gateway has sent the guilds."""
 
     name = NAME
-    defaults = PlatformDefaults(memory=Memory.THREAD, replies=Placement.CHANNEL, roaming=True, whole="server")
+    defaults = PlatformDefaults(memory=Memory.THREAD, replies=Placement.CHANNEL, roaming=True, workspace="server")
 
     def __init__(
         self, config: DiscordConfig, *, limits: Limits = LIMITS, answer_seconds: float = ANSWER_SECONDS

@@ -329,8 +329,8 @@ class Handlers:
         """Raises UserError if the person may not do this."""
         wide = invocation.command.everywhere or invocation.scope is Layer.WORKSPACE
         if wide and rights is not Rights.WORKSPACE:
-            whole = self._settings.called(invocation.place, Layer.WORKSPACE)
-            raise UserError(f"Only admins of the whole {whole} can change its settings.")
+            workspace = self._settings.called(invocation.place, Layer.WORKSPACE)
+            raise UserError(f"Only admins of the whole {workspace} can change its settings.")
         if rights is Rights.NONE:
             raise UserError(
                 "You may not change this channel's settings; ask one of its managers. `!settings` shows the current "

@@ -143,10 +143,10 @@ class PresetCommands:
     async def _may_change(self, invocation: Invocation, preset: Preset, rights: RightsOf) -> None:
         """Raises UserError if this person may not change or delete this preset."""
         if preset.author != invocation.author.id and await rights() is not Rights.WORKSPACE:
-            whole = self._settings.called(invocation.place, Layer.WORKSPACE)
+            workspace = self._settings.called(invocation.place, Layer.WORKSPACE)
             raise UserError(
                 f"`{preset.name}` is somebody else's: only whoever saved it first (last saved by {plain(preset.by)}) "
-                f"and admins of the whole {whole} can change or delete it. Save yours under another name."
+                f"and admins of the whole {workspace} can change or delete it. Save yours under another name."
             )
 
 

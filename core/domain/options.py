@@ -86,10 +86,10 @@ class Placement(StrEnum):
 class PlatformDefaults:
     """What the users of a platform expect if nobody has set anything. `roaming`: a person is the same in all of its
     workspaces, and so are their own defaults. `suggestions`: what it suggests to people to ask where a chat begins;
-    empty if it has no place to show them. `whole`: what it calls the whole that its channels are in."""
+    empty if it has no place to show them. `workspace`: what it calls one."""
 
     memory: Memory
     replies: Placement
     roaming: bool = False
     suggestions: tuple[str, ...] = ()
-    whole: str = "workspace"
+    workspace: str = "workspace"

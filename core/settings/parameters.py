@@ -361,7 +361,7 @@ def _used(stored: Sequence[LayerEntries], defaults: PlatformDefaults) -> Iterato
 
 def called(layer: Layer, defaults: PlatformDefaults) -> str:
     """What people of a platform call a layer."""
-    return defaults.whole if layer is Layer.WORKSPACE else str(layer)
+    return defaults.workspace if layer is Layer.WORKSPACE else str(layer)
 
 
 def _suggested(defaults: PlatformDefaults, stored: Sequence[LayerEntries]) -> tuple[str, ...]:
