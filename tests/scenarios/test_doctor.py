@@ -24,8 +24,8 @@ from bots.sandbox.slack.server import SlackServer
 from bots.slack.manifest import SCOPES
 from core.finding import Finding, Verdict
 from tests.ports import free_port
-from tests.scenarios.program import PROGRAM, environment, started
-from tests.scenarios.warm import run
+from tests.scenarios.program import PROGRAM, environment
+from tests.scenarios.warm import run, started
 
 KEY = "ak_secretkey"
 ALMOST = EVERYONE_PERMISSIONS & ~Permission.ATTACH_FILES

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -22,8 +21,9 @@ from bots.sandbox.slack.server import SlackServer
 from core.domain.errors import ServerTrouble
 from tests.bounds import HANG_SECONDS
 from tests.ports import free_port
-from tests.scenarios import warm
-from tests.scenarios.program import PROGRAM, environment, run, started
+from tests.scenarios import program as cold
+from tests.scenarios.program import PROGRAM, environment
+from tests.scenarios.warm import Running, run, started
 
 
 @dataclass
@@ -64,7 +64,7 @@ async def world() -> AsyncIterator[ProgramServers]:
         yield ProgramServers(slack, discord, nebula)
 
 
-async def logged(process: Process, *words: str) -> str:
+async def logged(process: Running, *words: str) -> str:
     """Read the program's log until each of these texts has appeared."""
     assert process.stderr
     log, left = "", set(words)
@@ -86,7 +86,7 @@ async def test_both_platforms_are_served(world: ProgramServers, tmp_path: Path) 
     guild = world.discord.add_guild("Guild")
     bob = world.discord.add_member(guild, "bob")
     room = world.discord.add_channel(guild, "general")
-    async with started(tmp_path, "run", **world.settings) as process:
+    async with cold.started(tmp_path, "run", **world.settings) as process:
         log = await logged(process, *CONNECTED, f"data in {tmp_path / 'data'}")
         await world.slack.say(ann, general, "@nebula hello Slack")
         await world.discord.say(bob, room, "@Nebula hello Discord")
@@ -173,7 +173,7 @@ async def test_running_reply_is_finished_at_shutdown(
 async def test_wrong_configuration_is_reported_at_once(tmp_path: Path) -> None:
     """Every problem is listed with what to do, nothing is connected, and the exit status is 2."""
     (tmp_path / ".env").write_text("NEBULA_TEMPERATURE=hot\nSLACK_BOT_TOKEN=xoxb-1\nNEBULA_MODLE=x\n")
-    status, out, err = await run(tmp_path, "run")
+    status, out, err = await cold.run(tmp_path, "run")
     assert (status, out) == (2, "")
     for name in ("NEBULA_TEMPERATURE", "SLACK_APP_TOKEN", "NEBULA_API_KEY", "NEBULA_MODLE"):
         assert name in err
@@ -211,7 +211,7 @@ async def test_a_wrong_address_of_a_platform_is_named(
     assert status == 2
     assert said in err
     assert "TOKEN" not in err
-    _, out, _ = await warm.run(tmp_path, "doctor", **settings)
+    _, out, _ = await run(tmp_path, "doctor", **settings)
     assert said in out
     assert out.count(variable) <= 2
     assert "refuses" not in out
@@ -417,7 +417,7 @@ async def test_first_conversation_can_be_scripted(tmp_path: Path) -> None:
     script = (
         "@nebula hello\n/nebula prompt set Pirate.\n/nebula settings\n:discord\n@nebula ahoy\n/ask what?\n:fault off\n"
     )
-    status, out, err = await run(tmp_path, "run", said=script)
+    status, out, err = await cold.run(tmp_path, "run", said=script)
     assert status == 0
     assert "To go live, put into .env" in out
     assert out.count("stand-in model") == 3
@@ -432,11 +432,11 @@ async def test_without_tokens_and_anybody_to_use_it_no_sandbox_opens(tmp_path: P
     """A service whose .env is elsewhere fails, and says where it looked. Closed files are no matter."""
     close = "os.close(0);" if closed else "os.dup2(os.open(os.devnull, os.O_RDWR), 0);"
     program = f"import os, sys; {close} os.execv(sys.executable, [sys.executable, '-m', 'bots', *sys.argv[1:]])"
-    status, out, err = await run(tmp_path, "run", program=(sys.executable, "-c", program))
+    status, out, err = await cold.run(tmp_path, "run", program=(sys.executable, "-c", program))
     assert (status, out) == (2, "")
     assert str(tmp_path / ".env") in err
     assert "Traceback" not in err
-    status, out, _ = await run(tmp_path, "sandbox", program=(sys.executable, "-c", program))
+    status, out, _ = await cold.run(tmp_path, "sandbox", program=(sys.executable, "-c", program))
     assert status == 0
     assert "stand-in" in out
 
@@ -456,7 +456,7 @@ async def test_two_sandboxes_do_not_answer_for_each_other(tmp_path: Path) -> Non
         async with asyncio.timeout(HANG_SECONDS):
             while "Ctrl-D quits" not in (await first.stdout.readline()).decode():
                 pass
-        _, second, _ = await warm.run(tmp_path, "sandbox", said="@nebula hello\n")
+        _, second, _ = await run(tmp_path, "sandbox", said="@nebula hello\n")
         out, _ = await first.communicate(b"@nebula hello\n")
     for said in (second, out.decode()):
         assert "stand-in model" in said
@@ -465,8 +465,8 @@ async def test_two_sandboxes_do_not_answer_for_each_other(tmp_path: Path) -> Non
 
 async def test_a_sandbox_begins_with_a_clean_room(tmp_path: Path) -> None:
     """It remembers nothing of the one before, and leaves nothing behind."""
-    await warm.run(tmp_path, "sandbox", said="@nebula hello\n/nebula prompt set Pirate.\n")
-    _, out, _ = await warm.run(tmp_path, "sandbox", said="/nebula settings\n@nebula again\n")
+    await run(tmp_path, "sandbox", said="@nebula hello\n/nebula prompt set Pirate.\n")
+    _, out, _ = await run(tmp_path, "sandbox", said="/nebula settings\n@nebula again\n")
     assert "Pirate" not in out
     assert "no earlier messages" in out
     assert not os.listdir(tmp_path / "data")
@@ -475,7 +475,7 @@ async def test_a_sandbox_begins_with_a_clean_room(tmp_path: Path) -> None:
 async def test_a_list_of_who_may_ask_locks_nobody_out_of_the_sandbox(tmp_path: Path) -> None:
     """Its ids are those of real servers; here is only whoever runs the bot."""
     said = "@nebula hello\n:discord\n/ask hello\n"
-    _, out, _ = await warm.run(tmp_path, "sandbox", said=said, ACCESS_ALLOW="T0ACME,1234567890123")
+    _, out, _ = await run(tmp_path, "sandbox", said=said, ACCESS_ALLOW="T0ACME,1234567890123")
     assert out.count("stand-in model") == 2
 
 
@@ -491,12 +491,12 @@ async def test_console_answers_a_pipe(world: ProgramServers, tmp_path: Path) -> 
     settings = {name: value for name, value in world.settings.items() if name.startswith("NEBULA_")}
     settings["ACCESS_ALLOW"] = "T0ACME"  # whoever sits here may ask all the same
     world.nebula.answer_next("Hello, Ann.")
-    status, out, _ = await warm.run(tmp_path, "console", said="I am Ann\n/set temperature 7\n/nonsense\n", **settings)
+    status, out, _ = await run(tmp_path, "console", said="I am Ann\n/set temperature 7\n/nonsense\n", **settings)
     assert status == 0
     assert "Hello, Ann." in out
     assert "`temperature` must be a number from 0 to 2" in out
     assert "There is no command `nonsense`" in out
-    await warm.run(tmp_path, "console", said="Who am I?\n", **settings)
+    await run(tmp_path, "console", said="Who am I?\n", **settings)
     assert [message.content for message in world.nebula.requests[-1].messages[1:]] == [
         "I am Ann",
         "Hello, Ann.",
@@ -521,7 +521,7 @@ async def test_console_commands_ask_what_they_say(world: ProgramServers, tmp_pat
 
 async def test_console_needs_a_key(tmp_path: Path) -> None:
     """Without a key the console says which variable to set."""
-    status, _, err = await warm.run(tmp_path, "console")
+    status, _, err = await run(tmp_path, "console")
     assert status == 2
     assert "NEBULA_API_KEY" in err
 

@@ -13,9 +13,9 @@ from bots.sandbox.nebula.server import NebulaServer
 from bots.sandbox.slack.methods.limits import NO_SLACK_LIMITS
 from bots.sandbox.slack.server import SlackServer
 from bots.setup.service import CLOSING_SECONDS
-from tests.scenarios.program import run, started
 from tests.scenarios.test_documents import fenced
 from tests.scenarios.test_program import logged
+from tests.scenarios.warm import run, started
 
 
 def parsed(unit: str) -> configparser.ConfigParser:

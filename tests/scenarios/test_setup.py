@@ -23,8 +23,8 @@ from bots.sandbox.slack.methods import faults
 from bots.sandbox.slack.server import SlackServer
 from bots.slack.manifest import SCOPES
 from tests.bounds import HANG_SECONDS
-from tests.scenarios.program import environment, started
-from tests.scenarios.warm import run
+from tests.scenarios.program import environment
+from tests.scenarios.warm import run, started
 
 KEY = "ak_good"
 # Runs the program at its own terminal.

@@ -10,8 +10,8 @@ from bots.sandbox.nebula.server import NebulaServer
 from bots.sandbox.slack.methods.limits import NO_SLACK_LIMITS
 from bots.sandbox.slack.server import SlackServer
 from tests.bounds import HANG_SECONDS
-from tests.scenarios.program import started
 from tests.scenarios.test_program import logged
+from tests.scenarios.warm import started
 
 
 async def remembered(redis: Redis, bots: int) -> None:

@@ -5,7 +5,6 @@ import os
 import pty
 import re
 import signal
-from asyncio.subprocess import Process
 from codecs import getincrementaldecoder
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,8 +16,7 @@ from bots.sandbox.nebula.faults import NebulaFault
 from bots.sandbox.nebula.server import NebulaServer
 from core.inbound.buttons import NOT_YOURS
 from tests.bounds import HANG_SECONDS
-from tests.scenarios.program import PROGRAM, environment
-from tests.scenarios.warm import run
+from tests.scenarios.warm import Running, run, started_at
 
 POSITION_QUERY, POSITION_REPORT = "\x1b[6n", b"\x1b[20;1R"  # Cursor Position Report, ECMA-48
 
@@ -26,7 +24,7 @@ POSITION_QUERY, POSITION_REPORT = "\x1b[6n", b"\x1b[20;1R"  # Cursor Position Re
 class PseudoTerminal:
     """The person's side of a terminal. `seen`: all that was written to it, without colours and cursor moves."""
 
-    def __init__(self, handle: int, process: Process) -> None:
+    def __init__(self, handle: int, process: Running) -> None:
         self.process = process
         self.raw = ""
         self._position = 0  # how far `until` has searched
@@ -66,18 +64,12 @@ class PseudoTerminal:
 @asynccontextmanager
 async def at_terminal(folder: Path, command: str, **settings: str) -> AsyncIterator[PseudoTerminal]:
     ours, theirs = pty.openpty()
-    variables = {**environment(folder, settings), "TERM": "xterm-256color", "COLUMNS": "100", "LINES": "40"}
-    process = await asyncio.create_subprocess_exec(
-        *PROGRAM, command, cwd=folder, env=variables, stdin=theirs, stdout=theirs, stderr=theirs
-    )
-    os.close(theirs)
+    size = {"TERM": "xterm-256color", "COLUMNS": "100", "LINES": "40"}
     try:
-        yield PseudoTerminal(ours, process)
+        async with started_at(theirs, folder, command, **size, **settings) as process:
+            yield PseudoTerminal(ours, process)
     finally:
         asyncio.get_running_loop().remove_reader(ours)
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
         os.close(ours)
 
 

@@ -1,11 +1,13 @@
-"""Runs the program in a process that has loaded its modules already: loading them takes half a second of CPU time.
+"""Starts the program in a process that has loaded its modules already: loading them takes half a second of CPU time.
 
-A process per test worker loads the modules, and forks whenever the program is to run. The fork takes the folder, the
+A process per test worker loads the modules, and forks whenever the program is to start. The fork takes the folder, the
 environment, the arguments, and the standard input, output and error that a new process would get, and then does what
-`python -m bots` does. Tests of the start itself, and of a program that stays, use tests/scenarios/program.py.
+`python -m bots` does. Tests of the start itself use tests/scenarios/program.py.
 """
 
 import asyncio
+import atexit
+import functools
 import gc
 import importlib
 import json
@@ -16,8 +18,9 @@ import socket
 import struct
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
 
 from tests.scenarios import program
@@ -28,77 +31,162 @@ MODULES = (
 )
 _ROOT = Path(__file__).parents[2]
 _LENGTH = struct.Struct("!I")
-_MOST_SAID = 4_096  # bytes: every pipe takes them without a reader
-_asked: list[socket.socket] = []  # where to ask for a fork, once the process runs
+FORKS = sys.platform != "darwin"  # whose own libraries do not work in a fork
 
 
-@contextmanager
-def warm() -> Iterator[None]:
-    """Let `run` start the process that forks; it ends at the end of the context."""
-    ours, its = socket.socketpair()
-    with ours, its:
-        _asked.append(ours)
-        environment = program.environment(_ROOT, {})
-        command = (sys.executable, "-m", __name__, str(its.fileno()))
-        with subprocess.Popen(command, cwd=_ROOT, env=environment, pass_fds=[its.fileno()]):
-            its.close()
-            yield
-            _asked.clear()
-            ours.close()
+class Fork:
+    """The program in a fork: what the tests use of `asyncio.subprocess.Process`. The streams are None at a terminal."""
+
+    stdin: asyncio.StreamWriter | None = None
+    stdout: asyncio.StreamReader | None = None
+    stderr: asyncio.StreamReader | None = None
+
+    def __init__(self, pid: int, words: asyncio.StreamReader) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+        self._words = words
+
+    async def wait(self) -> int:
+        """Wait until it ends; returns its exit status, or the number of a signal below zero."""
+        if self.returncode is None:
+            self.returncode = int(await self._words.readline())
+        return self.returncode
+
+    async def communicate(self, said: bytes = b"") -> tuple[bytes, bytes]:
+        """Write this and close the input, read to the end, and wait; returns the standard output and error."""
+        assert self.stdin
+        assert self.stdout
+        assert self.stderr
+        with suppress(ConnectionError):
+            self.stdin.write(said)
+            await self.stdin.drain()
+        self.stdin.close()
+        out, err, _ = await asyncio.gather(self.stdout.read(), self.stderr.read(), self.wait())
+        return out, err
+
+    def send_signal(self, number: int) -> None:
+        if self.returncode is None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+
+Running = Process | Fork
 
 
 async def run(folder: Path, *arguments: str, said: str = "", **settings: str) -> tuple[int, str, str]:
-    """Run a command to its end; returns its exit status, standard output and standard error.
+    """Run a command to its end; returns its exit status, standard output and standard error."""
+    async with started(folder, *arguments, **settings) as process:
+        out, err = await process.communicate(said.encode())
+        assert process.returncode is not None
+        return process.returncode, out.decode(), err.decode()
+
+
+@asynccontextmanager
+async def started(folder: Path, *arguments: str, **settings: str) -> AsyncIterator[Running]:
+    """Start a command; it is killed at the end of the context if it still runs.
 
     With settings that are not ours it starts anew: Python and the libraries read some of theirs when they are loaded.
-    So it does on macOS, whose own libraries do not work in a fork.
     """
-    ours = all(name.startswith(program.OUR_PREFIXES) for name in settings)
-    if not ours or len(said.encode()) > _MOST_SAID or sys.platform == "darwin":
-        return await program.run(folder, *arguments, said=said, **settings)
-    inputs, outputs, errors, words = (os.pipe() for _ in range(4))
-    os.write(inputs[1], said.encode())
-    os.close(inputs[1])
-    theirs = [inputs[0], outputs[1], errors[1], words[1]]
-    content = json.dumps([str(folder), list(arguments), program.environment(folder, settings)]).encode()
-    socket.send_fds(_asked[0], [_LENGTH.pack(len(content))], theirs)
-    _asked[0].sendall(content)
-    for each in theirs:
-        os.close(each)
-    out, err, status = await asyncio.gather(_read(outputs[0]), _read(errors[0]), _ended(words[0]))
-    return status, out.decode(), err.decode()
+    if not FORKS or not all(name.startswith(program.OUR_PREFIXES) for name in settings):
+        async with program.started(folder, *arguments, **settings) as process:
+            yield process
+        return
+    inputs, outputs, errors = (os.pipe() for _ in range(3))
+    files = (inputs[0], outputs[1], errors[1])
+    async with (
+        _written(inputs[1]) as stdin,
+        _read(outputs[0]) as stdout,
+        _read(errors[0]) as stderr,
+        _forked(folder, arguments, program.environment(folder, settings), files) as fork,
+    ):
+        fork.stdin, fork.stdout, fork.stderr = stdin, stdout, stderr
+        yield fork
 
 
-async def _stream(end: int) -> tuple[asyncio.StreamReader, asyncio.ReadTransport]:
-    """A pipe, as it is read."""
-    reader = asyncio.StreamReader()
-    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(end, "rb", 0)
+@asynccontextmanager
+async def started_at(terminal: int, folder: Path, *arguments: str, **settings: str) -> AsyncIterator[Running]:
+    """Start a command at a terminal, which is closed here; it is killed at the end of the context if it still runs."""
+    environment = program.environment(folder, settings)
+    if FORKS:
+        async with _forked(folder, arguments, environment, (terminal, terminal, terminal)) as fork:
+            yield fork
+        return
+    command = (*program.PROGRAM, *arguments)
+    process = await asyncio.create_subprocess_exec(
+        *command, cwd=folder, env=environment, stdin=terminal, stdout=terminal, stderr=terminal
     )
-    return reader, transport
-
-
-async def _read(end: int) -> bytes:
-    reader, transport = await _stream(end)
+    os.close(terminal)
     try:
-        return await reader.read()
+        yield process
     finally:
-        transport.close()
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
 
 
-async def _ended(end: int) -> int:
-    """The exit status that the keeper writes after the process id. Whoever does not wait for it ends the process."""
-    reader, transport = await _stream(end)
-    process = int(await reader.readline())
-    try:
-        status = int(await reader.read())
-    except asyncio.CancelledError:
-        with suppress(ProcessLookupError):
-            os.kill(process, signal.SIGKILL)
-        raise
-    finally:
-        transport.close()
-    return status
+@asynccontextmanager
+async def _forked(
+    folder: Path, arguments: Sequence[str], environment: Mapping[str, str], files: tuple[int, int, int]
+) -> AsyncIterator[Fork]:
+    """Fork with these files as standard input, output and error, which are closed here."""
+    words, its = os.pipe()
+    asked = json.dumps([str(folder), list(arguments), dict(environment)]).encode()
+    keeper = _keeper()
+    socket.send_fds(keeper, [_LENGTH.pack(len(asked))], [*files, its])
+    keeper.sendall(asked)
+    for each in {*files, its}:
+        os.close(each)
+    async with _read(words) as said:
+        fork = Fork(int(await said.readline()), said)
+        try:
+            yield fork
+        finally:
+            fork.kill()
+            await fork.wait()
+
+
+@functools.cache
+def _keeper() -> socket.socket:
+    """Where to ask for a fork. The process behind it starts when it is first needed, and ends with this one."""
+    ours, its = socket.socketpair()
+    command = (sys.executable, "-m", __name__, str(its.fileno()))
+    with its:
+        process = subprocess.Popen(command, cwd=_ROOT, env=program.environment(_ROOT, {}), pass_fds=[its.fileno()])
+
+    def end() -> None:
+        ours.close()
+        process.wait()
+
+    atexit.register(end)
+    return ours
+
+
+@asynccontextmanager
+async def _read(end: int) -> AsyncIterator[asyncio.StreamReader]:
+    """What comes out of a pipe."""
+    stream = asyncio.StreamReader()
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(end, "rb", 0)
+    )
+    with closing(transport):
+        yield stream
+
+
+@asynccontextmanager
+async def _written(end: int) -> AsyncIterator[asyncio.StreamWriter]:
+    """What goes into a pipe."""
+    loop = asyncio.get_running_loop()
+    transport, protocol = await loop.connect_write_pipe(
+        lambda: asyncio.StreamReaderProtocol(asyncio.StreamReader()), os.fdopen(end, "wb", 0)
+    )
+    with closing(transport):
+        yield asyncio.StreamWriter(transport, protocol, None, loop)
 
 
 def _serve(asked: socket.socket) -> None:
@@ -137,12 +225,13 @@ def _keep(files: Sequence[int], folder: str, arguments: Sequence[str], environme
         os.close(each)
     os.write(word, b"%d\n" % process)
     _, status = os.waitpid(process, 0)
-    os.write(word, b"%d" % os.waitstatus_to_exitcode(status))
+    os.write(word, b"%d\n" % os.waitstatus_to_exitcode(status))
     os._exit(0)
 
 
 def _become(files: Sequence[int], folder: str, arguments: Sequence[str], environment: dict[str, str]) -> None:
     """Do what `python -m bots` does. Raises SystemExit."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup, processes inherit that they ignore it
     for target, each in enumerate(files):
         os.dup2(each, target)
         os.close(each)

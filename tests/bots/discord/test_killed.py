@@ -16,7 +16,7 @@ from core.inbound.undoing import GONE
 from tests.bots.discord.harness import GENERAL, DiscordRoom, config_for, discord_server, running
 from tests.bots.discord.test_buttons import AGAIN, texts
 from tests.bots.discord.test_choices import AFTER, BEFORE, UNDO, choose, number, turn
-from tests.scenarios.program import started
+from tests.scenarios.warm import started
 
 EDIT = "PATCH /channels/{channel}/messages/{message}"
 DELETE = "DELETE /channels/{channel}/messages/{message}"

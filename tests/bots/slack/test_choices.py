@@ -16,7 +16,7 @@ from tests.bots.slack.harness import SlackRoom, empty_room, process, slack_room
 from tests.bots.slack.test_buttons import AFTER, BEFORE, REGENERATE_ACTION, THUMB, ask, press, reply_to
 from tests.bots.slack.test_private import PARAGRAPHS, seen
 from tests.bots.slack.test_streaming import program
-from tests.scenarios.program import started
+from tests.scenarios.warm import started
 
 UNDO = "nebula_reply_undo"
 PLACES = pytest.mark.parametrize("channel", ["#general", "@ann"], ids=["edited", "streamed"])

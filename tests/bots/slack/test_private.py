@@ -18,7 +18,7 @@ from core.inbound.buttons import NOT_KEPT, NOT_YOURS, OVER, SHARED
 from core.reply.layout import IN_FILE, NO_FILE, STOPPED
 from tests.bots.slack.harness import SlackRoom, empty_room, process, slack_room
 from tests.bots.slack.test_streaming import program
-from tests.scenarios.program import started
+from tests.scenarios.warm import started
 
 STOP, SHARE, UNDO = "nebula_reply_stop", "nebula_reply_share", "nebula_reply_undo"
 PARAGRAPHS = [f"Paragraph {number:03}. " + "word " * 120 for number in range(80)]  # about five messages

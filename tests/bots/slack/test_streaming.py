@@ -23,7 +23,7 @@ from core.domain.page import Page
 from core.domain.turn_id import TurnId
 from core.reply.layout import STOPPED
 from tests.bots.slack.harness import SlackRoom, empty_room, process, slack_room
-from tests.scenarios.program import started
+from tests.scenarios.warm import started
 
 START, APPEND, STOP_STREAM = "chat.startStream", "chat.appendStream", "chat.stopStream"
 POST, UPDATE = "chat.postMessage", "chat.update"
