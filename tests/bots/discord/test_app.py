@@ -21,6 +21,7 @@ from bots.sandbox.nebula.server import NebulaServer
 from core.commands.registry import COMMANDS
 from core.domain.errors import StoreError
 from core.finding import Verdict
+from core.inbound.edits import CHANGED
 from core.inbound.menus import ASK, SUMMARISE
 from core.settings.environment import WrongConfig
 from core.store.redis.client import connection
@@ -89,13 +90,15 @@ class TestQuestions:
         assert here.said(GENERAL) == ["This one.", "That one."]
 
     async def test_an_edited_question_is_not_answered_again(self, here: DiscordRoom) -> None:
-        """Editing a mention does not ask again."""
+        """Editing a mention does not ask again: it is offered."""
         here.nebula.answer_next("Once.")
         question = await here.say("ann", GENERAL, "@nebula hello")
         await here.until(lambda: here.said(GENERAL) == ["Once."])
+        await here.bot.runner.idle()
         await here.discord.edit(question, "@nebula hello again")
+        await here.until(lambda: here.said(GENERAL) == ["Once.", f"-# {CHANGED}"])
         await here.answered("bob", GENERAL, "@nebula next", "Next.")
-        assert here.said(GENERAL) == ["Once.", "Next."]
+        assert here.said(GENERAL) == ["Once.", f"-# {CHANGED}", "Next."]
 
     async def test_a_direct_message_needs_no_mention(self, here: DiscordRoom) -> None:
         """In a direct message everything is a question."""

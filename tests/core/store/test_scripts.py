@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from core.store.mailbox import DEFAULT_RETENTION, Mailboxes
 from core.store.presence import Presence
-from core.store.quotas import Quotas
+from core.store.quotas import Demand, Granted, QuotaLimit, Quotas
 from core.store.ratelimits import RedisRateLimit
 from core.store.ratings import Ratings
 from core.store.records import ConversationLookups
@@ -33,6 +33,15 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copytree(LUA, tmp_path, dirs_exist_ok=True)
     monkeypatch.setattr(scripts, "FOLDER", tmp_path)
     return tmp_path
+
+
+async def test_a_server_that_lost_its_scripts_gets_them_again(redis_client: Redis) -> None:
+    """A restart or a failover loses them; the call is answered as if nothing had happened."""
+    quotas, once = Quotas(redis_client), Demand(QuotaLimit.daily("once", 1), 1)
+    await redis_client.script_flush()
+    assert await quotas.take("first", [once]) == Granted(0)
+    await redis_client.script_flush()
+    assert await quotas.take("second", [once]) != Granted(0)
 
 
 def _load_all() -> None:
