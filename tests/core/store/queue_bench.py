@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self, TypeVar, cast
 
@@ -86,11 +86,11 @@ _NEVER_MS = 10**9  # no process waits this long for one that can read a question
 class Bench:
     """Steps of several processes on an empty Redis. A step fails if Redis and the model differ."""
 
-    def __init__(self, server: BlockingRedis, parallel: int = 1) -> None:
+    def __init__(self, server: BlockingRedis, parallel: int = 1, channels: Sequence[str] = CHANNELS) -> None:
         self._server = server
         self.turns, self.records = server.turns, server.records
         server.run(self._flush())
-        names = {channel: question(channel, 0).place.name for channel in CHANNELS}
+        names = {channel: question(channel, 0).place.name for channel in channels}
         self.channels = {channel: Box(name, LIMITS, parallel) for channel, name in names.items()}
         self.boxes = {box.name: box for box in self.channels.values()}
         self.held: list[Held] = []

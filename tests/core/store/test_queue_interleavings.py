@@ -20,7 +20,7 @@ class RunningTurn:
     """A question that is being answered while others act."""
 
     def __init__(self, server: BlockingRedis, parallel: int) -> None:
-        self.bench = Bench(server, parallel)
+        self.bench = Bench(server, parallel, ["C1"])
         self.box = self.bench.channels["C1"]
         self.bench.accept(HOLDER, FIRST)
         self.turns: dict[int, Held] = {HOLDER: self.bench.held[0]}
