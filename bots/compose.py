@@ -253,6 +253,7 @@ def assemble(
         surfaces,
         accepted,
         background,
+        lambda: rate_limits.silent,
         quota=admission.quota,
         titles=titles,
         drain_seconds=config.drain_seconds,

@@ -100,6 +100,11 @@ class RedisRateLimit:
         self._process = uuid.uuid4().hex
         self._unreachable_until = -math.inf
 
+    @property
+    def silent(self) -> bool:
+        """Whether Redis was out of reach a moment ago, and has not answered since."""
+        return time.monotonic() < self._unreachable_until
+
     async def admit(self, scope: str, claim: CallRequest) -> Decision:
         """Count a call that is sent now, or say when it may be sent."""
         own = claim.load or NO_LOAD
@@ -158,7 +163,7 @@ class RedisRateLimit:
     @asynccontextmanager
     async def _reachable(self) -> AsyncIterator[None]:
         """Wraps a step. Raises StoreError at once if Redis was out of reach a moment ago."""
-        if time.monotonic() < self._unreachable_until:
+        if self.silent:
             raise StoreError("Redis did not answer a moment ago")
         try:
             async with guarded(self._answer_timeout):

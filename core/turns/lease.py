@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 from core.domain.errors import Stale, StoreError
@@ -33,16 +34,24 @@ class Lease:
     """The lease of one turn. From it a successor knows which messages to go on in, and how much text they had."""
 
     def __init__(
-        self, turns: Turns, turn: Turn, stop: Callable[[], object], *, handover_seconds: float = HANDOVER_SECONDS
+        self,
+        turns: Turns,
+        turn: Turn,
+        stop: Callable[[], object],
+        silent: Callable[[], bool],
+        *,
+        handover_seconds: float = HANDOVER_SECONDS,
     ) -> None:
-        """`stop` ends the answer when somebody asks for it. `handover_seconds`: see HANDOVER_SECONDS."""
-        self._stop, self._handover_seconds = stop, handover_seconds
+        """`stop` ends the answer when somebody asks for it. `silent`: whether Redis left somebody else in this process
+        without an answer a moment ago. `handover_seconds`: see HANDOVER_SECONDS."""
+        self._stop, self._silent, self._handover_seconds = stop, silent, handover_seconds
         self._turns = turns
         self._turn = turn
         self.progress = turn.progress
         self.page: Page | None = None  # the last page on screen
         self.retracted = turn.retracted  # the question was deleted
         self._reachable = True
+        self._due = asyncio.Event()  # a renewal that can't wait until the usual pause is over
         # Counted from the claim, not from now: the process may have stood still since.
         self._ends = turn.asked + turns.limits.lease - CLOCK_TICK_SECONDS
 
@@ -51,10 +60,16 @@ class Lease:
         self.progress, self.page = progress, page
 
     async def on_post(self, progress: Progress, page: Page) -> None:
-        """A new message is on screen. Store it at once, or a takeover would post it again. Raises Stale."""
+        """A new message is on screen. Store it at once, or a takeover would post it again. Raises Stale.
+
+        Nobody waits for a Redis that is known to be silent: the reply goes on while `hold` tries.
+        """
         self.on_edit(progress, page)
-        if self._reachable:  # otherwise the next renewal that succeeds stores it
+        if self._reachable and not self._silent():
             await self._renew(CHECKPOINT_TIMEOUT_SECONDS)
+            if self._reachable:
+                return
+        self._due.set()
 
     async def check(self) -> None:
         """Called before anything is shown. Raises Stale when another process holds the turn.
@@ -73,7 +88,10 @@ class Lease:
         """Renew until cancelled. Raises Stale when another process took the turn."""
         pause = self._turns.limits.lease / 3
         while True:
-            await asyncio.sleep(pause if self._reachable else min(pause, RETRY_SECONDS))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause if self._reachable else min(pause, RETRY_SECONDS)):
+                    await self._due.wait()
+            self._due.clear()
             await self._renew()
 
     async def hand_back(self, surface: Surface) -> None:

@@ -54,7 +54,7 @@ only if it still reads as it did: a question edited meanwhile keeps its place in
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -98,6 +98,7 @@ class TurnRunner:
         surfaces: Surfaces,
         accepted: AcceptedQuestions,
         background: Background,
+        silent: Callable[[], bool],
         *,
         quota: Quota = UNLIMITED,
         titles: Titles | None = None,
@@ -106,16 +107,16 @@ class TurnRunner:
         attempts: int = 3,
         at_once: int = 200,
     ) -> None:
-        """`titles`: None if chats get none. `drain_seconds`: how long running replies may take at shutdown.
-        `handover_seconds`: how long other processes then have to take over the rest. `attempts`: after this many, a
-        sentence closes the turn. `at_once`: how many turns run in this process; further ones are left to other
-        processes, or wait."""
+        """`silent`: whether Redis left somebody without an answer a moment ago. `titles`: None if chats get none.
+        `drain_seconds`: how long running replies may take at shutdown. `handover_seconds`: how long other processes
+        then have to take over the rest. `attempts`: after this many, a sentence closes the turn. `at_once`: how many
+        turns run in this process; further ones are left to other processes, or wait."""
         self._turns = turns
         self._settings = settings
         self._assistant = assistant
         self._surfaces = surfaces
         self._accepted = accepted
-        self._background = background
+        self._background, self._silent = background, silent
         self._quota, self._titles = quota, titles
         self._drain_seconds, self._handover_seconds = drain_seconds, handover_seconds
         self._attempts, self._at_once = attempts, at_once
@@ -211,7 +212,7 @@ class TurnRunner:
             question, settings, adopted=question.id not in self._accepted
         )
         stop = partial(self._assistant.stop, question.id)
-        lease = Lease(self._turns, turn, stop, handover_seconds=self._handover_seconds)
+        lease = Lease(self._turns, turn, stop, self._silent, handover_seconds=self._handover_seconds)
         try:
             async with asyncio.TaskGroup() as group:
                 holding = group.create_task(lease.hold())

@@ -10,7 +10,7 @@ from bots.sandbox.nebula.faults import NebulaFault
 from bots.sandbox.nebula.server import NebulaServer
 from core.domain.conversation import Author, Conversation, Lane, Place
 from core.domain.errors import Stale, StoreError
-from core.domain.page import Action
+from core.domain.page import Action, Page
 from core.domain.progress import Progress
 from core.domain.question import Question
 from core.domain.turn_id import TurnId
@@ -22,6 +22,7 @@ from core.turns.lease import Lease
 from core.turns.runner import GAVE_UP
 from tests.bounds import HANG_SECONDS
 from tests.core.core_harness import HERE, LANE, ROOM, Process, Rooms, eventually, process
+from tests.redis_server import stored
 
 
 async def busy(bot: Process, server: NebulaServer) -> Question:
@@ -66,7 +67,7 @@ async def test_frozen_process_checks_its_lease_before_it_shows_anything(redis_cl
     turns = Turns(redis_client, Retention(lease=0.05))
     accepted = await turns.accept(Lane(HERE), Question(TurnId("m1"), ROOM, Author("U1", "Ann"), "hi"), "r1")
     assert isinstance(accepted, Claimed)
-    lease = Lease(turns, accepted.turn, lambda: None)
+    lease = Lease(turns, accepted.turn, lambda: None, lambda: False)
     await lease.check()
     async with asyncio.timeout(HANG_SECONDS):
         while not await turns.claim(Lane(HERE)):
@@ -84,7 +85,41 @@ async def test_process_frozen_after_its_claim_checks_its_lease_too(redis_client:
         while not await turns.claim(Lane(HERE)):
             await asyncio.sleep(0.01)
     with pytest.raises(Stale):
-        await Lease(turns, accepted.turn, lambda: None).check()
+        await Lease(turns, accepted.turn, lambda: None, lambda: False).check()
+
+
+async def test_nobody_waits_for_a_redis_that_is_known_to_be_silent(redis_client: Redis) -> None:
+    """The reply goes on at once after a new message, and the message is stored as soon as Redis answers, long before
+    the next renewal is due."""
+    turns = Turns(redis_client, Retention(lease=3600))
+    accepted = await turns.accept(Lane(HERE), Question(TurnId("m1"), ROOM, Author("U1", "Ann"), "hi"), "r1")
+    assert isinstance(accepted, Claimed)
+    lease = Lease(turns, accepted.turn, lambda: None, lambda: True)
+    await lease.on_post(Progress(("new message",)), Page("word"))
+    assert "new message" not in await stored(redis_client)
+    async with asyncio.TaskGroup() as group:
+        holding = group.create_task(lease.hold())
+        async with asyncio.timeout(HANG_SECONDS):
+            while "new message" not in await stored(redis_client):
+                await asyncio.sleep(0.01)
+        holding.cancel()
+
+
+async def test_a_new_message_that_redis_did_not_take_in_time_is_stored_soon(redis_client: Redis) -> None:
+    """Not only when the next renewal is due: until then a successor would post it again."""
+    turns = Turns(redis_client, Retention(lease=3600))
+    accepted = await turns.accept(Lane(HERE), Question(TurnId("m1"), ROOM, Author("U1", "Ann"), "hi"), "r1")
+    assert isinstance(accepted, Claimed)
+    lease = Lease(turns, accepted.turn, lambda: None, lambda: False)
+    async with asyncio.TaskGroup() as group:
+        holding = group.create_task(lease.hold())
+        await redis_client.client_pause(int(HANG_SECONDS * 1000), all=False)  # writes alone
+        await lease.on_post(Progress(("new message",)), Page("word"))
+        await redis_client.client_unpause()
+        async with asyncio.timeout(HANG_SECONDS):
+            while "new message" not in await stored(redis_client):
+                await asyncio.sleep(0.01)
+        holding.cancel()
 
 
 async def test_abandoned_question_can_be_asked_again(redis_client: Redis, server: NebulaServer) -> None:
