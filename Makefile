@@ -67,7 +67,7 @@ unit: .venv/.dev       ## the tests alone
 coverage: .venv/.dev   ## the tests again, slower, and how much of the code they reach: at least 95 %
 	$(BIN)/pytest $(AT_ONCE) --cov --cov-report=term:skip-covered --cov-fail-under=95
 
-test-busy: .venv/.dev  ## the tests ten times (RUNS=…) beside busy loops, until a run is red
+test-busy: .venv/.dev compiled  ## the tests ten times (RUNS=…) beside busy loops, until a run is red
 	$(BIN)/python -m tests.busy --runs $(RUNS) -- -q $(AT_ONCE_BUSY)
 
 bench: .venv/.dev      ## speed, as ratios from one run
