@@ -10,7 +10,7 @@ from tests.growth import MOST, growth
 
 
 @pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.__name__)
-def test_reading_costs_in_proportion(reader: Callable[[str], None]) -> None:
+async def test_reading_costs_in_proportion(reader: Callable[[str], None]) -> None:
     """Twice the length costs at most 2.5 times as much, for every text that has made a parser slow."""
-    found = {name: growth(reader, case) for name, case in INCOMING.items()}
+    found = {name: await growth(reader, case) for name, case in INCOMING.items()}
     assert not {name: ratio for name, ratio in found.items() if ratio > MOST}

@@ -24,12 +24,12 @@ def unfinished(text: str) -> None:
 
 
 @pytest.mark.parametrize("reader", [blocks, mend, to_discord, to_slack_markdown, to_mrkdwn, unfinished])
-def test_reading_costs_in_proportion(reader: Callable[[str], object]) -> None:
+async def test_reading_costs_in_proportion(reader: Callable[[str], object]) -> None:
     """Twice the length costs at most 2.5 times as much, for every text that has made a parser slow."""
 
     def anew(text: str) -> None:
         forget()
         reader(text)
 
-    found = {name: growth(anew, case, LENGTH) for name, case in WRITTEN.items()}
+    found = {name: await growth(anew, case, LENGTH) for name, case in WRITTEN.items()}
     assert not {name: round(ratio, 1) for name, ratio in found.items() if ratio > MOST}

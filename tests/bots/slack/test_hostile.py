@@ -26,6 +26,7 @@ from bots.slack.inbound.text import IncomingText
 from core.inbound.dispatcher import TOO_FAST
 from core.store.ratelimits import RedisRateLimit
 from tests.bots.slack.harness import SlackRoom, slack_room
+from tests.growth import MOST, growth
 
 ME = Identity("T0NEBULA", "U0NEBULA", "B0NEBULA")
 JSON = st.recursive(
@@ -167,19 +168,13 @@ async def test_reading_costs_in_proportion(redis_client: Redis, part: str) -> No
     web, tasks = Web("http://127.0.0.1:9/api/", "xoxb-1"), TaskSupervisor()
     words = IncomingText(people.People(web, ME, RedisRateLimit(redis_client), tasks.start), ME.user)
 
-    async def seconds(count: int) -> float:
-        event = {"type": "app_mention", "channel": "C1", "user": "U1", "ts": "1.2", "text": part * count}
-        best = float("inf")
-        for _ in range(5):
-            begun = time.process_time()
-            raw = read(event, ME)
-            assert isinstance(raw, RawQuestion)
-            await words.read(raw.text)
-            best = min(best, time.process_time() - begun)
-        return best
+    async def heard(text: str) -> None:
+        raw = read({"type": "app_mention", "channel": "C1", "user": "U1", "ts": "1.2", "text": text}, ME)
+        assert isinstance(raw, RawQuestion)
+        await words.read(raw.text)
 
     async with tasks.open():
-        assert await seconds(40_000) <= 2.5 * await seconds(20_000) + 0.005
+        assert await growth(heard, lambda count: part * count) <= MOST
     await web.close()
 
 

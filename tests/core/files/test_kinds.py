@@ -58,9 +58,9 @@ def test_anything_is_something(content: bytes, name: str, hint: str) -> None:
 
 
 @pytest.mark.parametrize("unit", ["<!---->", "<!-- -->", "<?xml?>", " ", "<!-- ", "<!--<?xml?>-->"])
-def test_what_is_above_the_root_costs_in_proportion(unit: str) -> None:
+async def test_what_is_above_the_root_costs_in_proportion(unit: str) -> None:
     """In the bot's own process: there is one way to read it, whatever comes after it."""
-    assert growth(lambda text: recognise(f"{text}x".encode()), lambda n: unit * (n // len(unit)), 2_000) <= MOST
+    assert await growth(lambda text: recognise(f"{text}x".encode()), lambda n: unit * (n // len(unit)), 2_000) <= MOST
 
 
 @pytest.mark.parametrize("above", ["<!---->" * 30, "<!-- a --> \n<?xml version='1.0'?><!-->-->"])

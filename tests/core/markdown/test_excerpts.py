@@ -97,13 +97,13 @@ def test_no_text_takes_long(markdown: str) -> None:
     at_once(excerpts(f"{markdown}\n{markdown}"))
 
 
-def test_rules_that_belong_to_no_table_cost_in_proportion() -> None:
+async def test_rules_that_belong_to_no_table_cost_in_proportion() -> None:
     """Each is below a row with another number of cells, so that none begins a table."""
 
     def found(text: str) -> Excerpts:
         return at_once(excerpts(text))
 
-    assert growth(found, lambda n: "a|b|c\n-|-\n" * (n // 10)) <= MOST
+    assert await growth(found, lambda n: "a|b|c\n-|-\n" * (n // 10)) <= MOST
 
 
 @pytest.mark.parametrize("markdown", ["| a |\n|---|\n" + "| 1 |\n" * 2000, "a|b|c\n-|-\n" * 1000, "words\n" * 2000])

@@ -1,7 +1,6 @@
 """Bodies as servers really write them: repeated text, early ends, lines without blank lines, tokens of templates."""
 
 import json
-import time
 from contextlib import suppress
 from itertools import pairwise
 from typing import Any
@@ -24,6 +23,7 @@ from core.domain.errors import (
 from core.nebula.failures import AttemptFailed
 from core.nebula.response import ResponseDecoder
 from core.reply.state import Phase, Reply
+from tests.growth import MOST, growth
 
 
 def chunk(content: str | list[Any] | None = None, finish: str | None = None, **more: Any) -> dict[str, Any]:
@@ -465,32 +465,29 @@ def test_a_delta_in_the_middle_of_a_restart_keeps_the_end() -> None:
         "</s>",
     ],
 )
-def test_twice_the_text_costs_twice_the_time(piece: str) -> None:
+async def test_twice_the_text_costs_twice_the_time(piece: str) -> None:
     """Whatever a model repeats, each piece costs the same."""
+    data = sse(*([chunk(piece)] * 50), done=False)
 
-    def cost(count: int) -> float:
-        data, begun = sse(*([chunk(piece)] * 50), done=False), time.process_time()
+    def read(count: int) -> None:
         decoder = ResponseDecoder("m")
         for _ in range(count // 50):
             decoder.feed(data)
-        return time.process_time() - begun
 
-    assert min(cost(8000) for _ in range(3)) <= 2.5 * min(cost(4000) for _ in range(3))
+    assert await growth(read, int, 4_000) <= MOST
 
 
 @pytest.mark.parametrize(
     "piece", [b"data: ", b"data: {}\n\n", b"\n\n", b"event: x\n", b"data: x\n", b"data: {\n", b": x\n", b"\r", b"{\n"]
 )
-def test_twice_the_bytes_cost_twice_the_time(piece: bytes) -> None:
+async def test_twice_the_bytes_cost_twice_the_time(piece: bytes) -> None:
     """Whatever a server repeats, as one endless line or as countless events."""
 
-    def cost(size: int) -> float:
-        data, begun = b": \n" + piece * (size // len(piece)), time.process_time()
+    def read(data: bytes) -> None:
         decoder = ResponseDecoder("m")
         for start in range(0, len(data), 1 << 16):
             decoder.feed(data[start : start + (1 << 16)])
         with suppress(AttemptFailed):
             decoder.close()
-        return time.process_time() - begun
 
-    assert min(cost(400_000) for _ in range(3)) <= 2.5 * min(cost(200_000) for _ in range(3)) + 0.001
+    assert await growth(read, lambda size: b": \n" + piece * (size // len(piece)), 200_000) <= MOST

@@ -65,9 +65,9 @@ def test_a_guess_is_near_the_counts_of_real_tokenizers(kind: str) -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_guess_takes_time_in_proportion_to_the_text(case: Case) -> None:
+async def test_a_guess_takes_time_in_proportion_to_the_text(case: Case) -> None:
     """Whatever people or files hold."""
-    assert growth(lambda text: guess(f"{next(NUMBERS)} {text}"), case) <= MOST
+    assert await growth(lambda text: guess(f"{next(NUMBERS)} {text}"), case) <= MOST
 
 
 def test_what_other_processes_learnt_counts_until_this_one_knows_better() -> None:
@@ -82,8 +82,8 @@ def test_what_other_processes_learnt_counts_until_this_one_knows_better() -> Non
     assert estimator.count("m", text) < 1.1 * before
 
 
-def test_samples_stand_for_a_very_long_text() -> None:
+async def test_samples_stand_for_a_very_long_text() -> None:
     """Counting it takes no longer than counting a shorter one, and comes to about the same."""
     text = "".join(text * 100 for text, *_ in COUNTED.values())
     assert abs(guess(text * 20) / (20 * guess(text)) - 1) < 0.2
-    assert growth(lambda text: guess(f"{next(NUMBERS)} {text}"), lambda length: "word 12 " * (10 * length)) < MOST
+    assert await growth(lambda text: guess(f"{next(NUMBERS)} {text}"), lambda length: "word 12 " * (10 * length)) < MOST

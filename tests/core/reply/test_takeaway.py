@@ -126,6 +126,6 @@ def test_marks_without_end_take_no_time() -> None:
         table_files(TABLE.format(f"| {mark * 50_000} | 1 |"))
 
 
-def test_a_number_costs_in_proportion_to_its_length() -> None:
+async def test_a_number_costs_in_proportion_to_its_length() -> None:
     """Also one with blanks in it, which then is none."""
-    assert growth(table_files, lambda n: TABLE.format(f"| +1{' ' * n}x | 1 |")) <= MOST
+    assert await growth(table_files, lambda n: TABLE.format(f"| +1{' ' * n}x | 1 |")) <= MOST

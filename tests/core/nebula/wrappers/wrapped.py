@@ -28,6 +28,8 @@ CAPPED_REQUEST = ChatRequest(MODEL, (ChatMessage("user", "Hello"),), max_tokens=
 DOWN = NebulaFault(status=503, body="{}")
 SILENT = NebulaFault(stall_after=0)
 NO_LIMITS = Tier()
+# Seconds. A deadline must pass by the clock; on a busy machine, what has to be in time may need a longer one.
+DEADLINES = (0.5, 2.0, 8.0, 32.0)
 NO_REDIS = "unix:///nowhere/redis.sock"
 
 
