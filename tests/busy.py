@@ -26,9 +26,9 @@ def busy(loops: int) -> Iterator[None]:
     """Run this many busy loops. On Linux they end with this process, whatever ends it."""
     with ExitStack() as stack:
         for _ in range(loops):
-            # A process group of its own, as only the tests shall receive Ctrl-C. No session of its own: Linux shares
-            # the cores among sessions first (man 7 sched, autogroup), and four loops would get four fifths of them.
-            loop = stack.enter_context(subprocess.Popen(bound(BUSY_LOOP), process_group=0))
+            # A session of its own: only the tests shall receive Ctrl-C, and where Linux shares the cores among sessions
+            # first (man 7 sched, autogroup), four loops get four fifths of them.
+            loop = stack.enter_context(subprocess.Popen(bound(BUSY_LOOP), start_new_session=True))
             stack.callback(loop.kill)
         yield
 

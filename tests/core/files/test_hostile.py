@@ -9,17 +9,14 @@ from hypothesis import strategies as st
 
 from core.domain.chat import Picture
 from core.files.found import FileText, Unread
-from core.files.kinds import Trouble
 from core.files.reader import FileLimits, FileReader
 from tests.bounds import HANG_SECONDS
 from tests.core.files.children import reading
 from tests.core.files.documents import docx, paragraph, pdf, picture, pptx, rows, word_table, xlsx
 from tests.core.files.hostile import HOSTILE
 
-# On a busy machine the clock says nothing; the CPU time is bounded as ever, and of what may use it up, two seconds show
-# as much as three.
-LIMITS = FileLimits(seconds=HANG_SECONDS)
-SHORT = FileLimits(seconds=HANG_SECONDS, cpu=2)
+# On a busy machine the clock says nothing; the CPU time is bounded as ever.
+LIMITS = FileLimits(seconds=HANG_SECONDS, cpu=2)
 MOST_MEMORY = 24_000_000  # bytes here at once: an answer as it is read, and as the text that is in it
 
 
@@ -28,7 +25,7 @@ async def test_a_hostile_file_costs_little(what: str) -> None:
     """It is read, or a sentence says why not; this process has only the answer, and no process is left."""
     case = HOSTILE[what]
     content = case.make()
-    reader = FileReader(SHORT if Trouble.TIME in case.outcomes else LIMITS)
+    reader = FileReader(LIMITS)
     tracemalloc.start()
     try:
         file = await reader.read(case.name, content)
