@@ -31,7 +31,7 @@ MODULES = (
 )
 _ROOT = Path(__file__).parents[2]
 _LENGTH = struct.Struct("!I")
-FORKS = sys.platform != "darwin"  # whose own libraries do not work in a fork
+_FORKS = sys.platform != "darwin"  # whose own libraries do not work in a fork
 
 
 class Fork:
@@ -93,7 +93,7 @@ async def started(folder: Path, *arguments: str, **settings: str) -> AsyncIterat
 
     With settings that are not ours it starts anew: Python and the libraries read some of theirs when they are loaded.
     """
-    if not FORKS or not all(name.startswith(program.OUR_PREFIXES) for name in settings):
+    if not _FORKS or not all(name.startswith(program.OUR_PREFIXES) for name in settings):
         async with program.started(folder, *arguments, **settings) as process:
             yield process
         return
@@ -113,7 +113,7 @@ async def started(folder: Path, *arguments: str, **settings: str) -> AsyncIterat
 async def started_at(terminal: int, folder: Path, *arguments: str, **settings: str) -> AsyncIterator[Running]:
     """Start a command at a terminal, which is closed here; it is killed at the end of the context if it still runs."""
     environment = program.environment(folder, settings)
-    if FORKS:
+    if _FORKS:
         async with _forked(folder, arguments, environment, (terminal, terminal, terminal)) as fork:
             yield fork
         return

@@ -17,12 +17,19 @@ from core.domain.turn_id import TurnId
 from core.inbound.edits import CHANGED
 from core.reply.layout import PAUSED
 from core.store.mailbox import Retention
-from core.store.turns import Claimed, Queued, Turns
+from core.store.turns import Claimed, Queued, Turn, Turns
 from core.turns.lease import Lease
 from core.turns.runner import GAVE_UP
 from tests.bounds import HANG_SECONDS
 from tests.core.core_harness import HERE, LANE, ROOM, Process, Rooms, eventually, process
 from tests.redis_server import stored
+
+
+async def claimed(turns: Turns) -> Turn:
+    """A question that this process answers."""
+    accepted = await turns.accept(Lane(HERE), Question(TurnId("m1"), ROOM, Author("U1", "Ann"), "hi"), "r1")
+    assert isinstance(accepted, Claimed)
+    return accepted.turn
 
 
 async def busy(bot: Process, server: NebulaServer) -> Question:
@@ -65,9 +72,7 @@ async def test_frozen_process_checks_its_lease_before_it_shows_anything(redis_cl
     """After a pause the lease has expired by our own clock: before its next frame the process asks Redis, and never
     sends it."""
     turns = Turns(redis_client, Retention(lease=0.05))
-    accepted = await turns.accept(Lane(HERE), Question(TurnId("m1"), ROOM, Author("U1", "Ann"), "hi"), "r1")
-    assert isinstance(accepted, Claimed)
-    lease = Lease(turns, accepted.turn, lambda: None, lambda: False)
+    lease = Lease(turns, await claimed(turns), lambda: None, lambda: False)
     await lease.check()
     async with asyncio.timeout(HANG_SECONDS):
         while not await turns.claim(Lane(HERE)):
@@ -79,22 +84,19 @@ async def test_frozen_process_checks_its_lease_before_it_shows_anything(redis_cl
 async def test_process_frozen_after_its_claim_checks_its_lease_too(redis_client: Redis) -> None:
     """The lease begins with the claim, not when the process learns of it."""
     turns = Turns(redis_client, Retention(lease=0.05))
-    accepted = await turns.accept(Lane(HERE), Question(TurnId("m1"), ROOM, Author("U1", "Ann"), "hi"), "r1")
-    assert isinstance(accepted, Claimed)
+    turn = await claimed(turns)
     async with asyncio.timeout(HANG_SECONDS):
         while not await turns.claim(Lane(HERE)):
             await asyncio.sleep(0.01)
     with pytest.raises(Stale):
-        await Lease(turns, accepted.turn, lambda: None, lambda: False).check()
+        await Lease(turns, turn, lambda: None, lambda: False).check()
 
 
 async def test_nobody_waits_for_a_redis_that_is_known_to_be_silent(redis_client: Redis) -> None:
     """The reply goes on at once after a new message, and the message is stored as soon as Redis answers, long before
     the next renewal is due."""
     turns = Turns(redis_client, Retention(lease=3600))
-    accepted = await turns.accept(Lane(HERE), Question(TurnId("m1"), ROOM, Author("U1", "Ann"), "hi"), "r1")
-    assert isinstance(accepted, Claimed)
-    lease = Lease(turns, accepted.turn, lambda: None, lambda: True)
+    lease = Lease(turns, await claimed(turns), lambda: None, lambda: True)
     await lease.on_post(Progress(("new message",)), Page("word"))
     assert "new message" not in await stored(redis_client)
     async with asyncio.TaskGroup() as group:
@@ -108,9 +110,7 @@ async def test_nobody_waits_for_a_redis_that_is_known_to_be_silent(redis_client:
 async def test_a_new_message_that_redis_did_not_take_in_time_is_stored_soon(redis_client: Redis) -> None:
     """Not only when the next renewal is due: until then a successor would post it again."""
     turns = Turns(redis_client, Retention(lease=3600))
-    accepted = await turns.accept(Lane(HERE), Question(TurnId("m1"), ROOM, Author("U1", "Ann"), "hi"), "r1")
-    assert isinstance(accepted, Claimed)
-    lease = Lease(turns, accepted.turn, lambda: None, lambda: False)
+    lease = Lease(turns, await claimed(turns), lambda: None, lambda: False)
     async with asyncio.TaskGroup() as group:
         holding = group.create_task(lease.hold())
         await redis_client.client_pause(int(HANG_SECONDS * 1000), all=False)  # writes alone
@@ -200,16 +200,15 @@ async def test_full_memory_of_redis_loses_nothing(redis_client: Redis, server: N
     """New questions are refused, because the platform delivers them again; running turns are renewed, stopped and
     committed."""
     turns = Turns(redis_client)
-    accepted = await turns.accept(Lane(HERE), Question(TurnId("m1"), ROOM, Author("U1", "Ann"), "hi"), "r1")
-    assert isinstance(accepted, Claimed)
+    turn = await claimed(turns)
     await redis_client.config_set("maxmemory", "1mb")
     try:
         with pytest.raises(StoreError):
             await turns.accept(Lane(HERE), Question(TurnId("m2"), ROOM, Author("U1", "Ann"), "hi"), "r2")
-        await turns.renew(accepted.turn, Progress(("reply",)))
+        await turns.renew(turn, Progress(("reply",)))
         assert await turns.stop(HERE, TurnId("m1"))
-        assert (await turns.renew(accepted.turn)).stop
-        await turns.commit(accepted.turn, None)
+        assert (await turns.renew(turn)).stop
+        await turns.commit(turn, None)
     finally:
         await redis_client.config_set("maxmemory", "0")
     assert isinstance(
