@@ -41,7 +41,7 @@ def _answer(kind: FileKind, content: bytes, budget: Budget) -> dict[str, object]
 
         seal()
         return {"kind": kind, "picture": b2a_base64(picture.read(content), newline=False).decode()}
-    read = _reader(kind, content, budget)
+    read = reader_of(kind, content, budget)
     seal()
     kind, parts, note = read()
     give_back()
@@ -50,7 +50,7 @@ def _answer(kind: FileKind, content: bytes, budget: Budget) -> dict[str, object]
     return {"kind": kind, "parts": [_harmless(part) for part in parts], "note": harmless(note)}
 
 
-def _reader(kind: FileKind, content: bytes, budget: Budget) -> Callable[[], _Found]:
+def reader_of(kind: FileKind, content: bytes, budget: Budget) -> Callable[[], _Found]:
     """How to read it. Everything that reading needs is imported then, and no parser has seen the bytes yet."""
     if kind is FileKind.ZIP:
         from core.files.child.office import document
