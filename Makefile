@@ -22,9 +22,8 @@ RUNS ?= 10
 # How setup calls the app in Slack, and what it asks for: see `nebula-bot setup --help`.
 APP ?=
 # Tests at once on two cores, as much of a test is waiting: with four, the whole run took a sixth longer. Each process
-# costs what it takes to collect the tests. Beside busy loops a test waits before each of its steps.
+# costs what it takes to collect the tests.
 AT_ONCE := -n 6 --dist worksteal
-AT_ONCE_BUSY := -n 16 --dist worksteal
 
 .PHONY: help run setup update console sandbox test test-busy check compiled unit coverage bench bench-live bench-crowd bench-rooms chaos lock clean
 .DEFAULT_GOAL := help
@@ -68,7 +67,7 @@ coverage: .venv/.dev   ## the tests again, slower, and how much of the code they
 	$(BIN)/pytest $(AT_ONCE) --cov --cov-report=term:skip-covered --cov-fail-under=95
 
 test-busy: .venv/.dev compiled  ## the tests ten times (RUNS=…) beside busy loops, until a run is red
-	$(BIN)/python -m tests.busy --runs $(RUNS) -- -q $(AT_ONCE_BUSY)
+	$(BIN)/python -m tests.busy --runs $(RUNS) -- -q $(AT_ONCE)
 
 bench: .venv/.dev      ## speed, as ratios from one run
 	$(BIN)/python -m tests.bench
