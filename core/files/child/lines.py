@@ -6,8 +6,9 @@ from core.files.part import Part, cut
 
 LONGEST_TEXT = 2_000_000
 """Characters of a file that leave the process: more than the largest windows of models hold."""
+MOST_COLUMNS = 100
+"""Columns that a table shows."""
 _LONGEST_CELL = 1_000
-_MOST_COLUMNS = 100
 
 
 class Lines:
@@ -56,13 +57,14 @@ class TableRows:
         self._lines = Lines(most)
         self.rows = self.columns = 0
 
-    def add(self, cells: list[str]) -> None:
-        """The next row. The first one becomes the head of the table."""
-        self._lines.add(table_row(cells))
+    def add(self, cells: list[str], columns: int = 0) -> None:
+        """The next row. The first one becomes the head of the table. `columns`: see `table_row`."""
+        columns = max(columns, len(cells))
+        self._lines.add(table_row(cells, columns))
         if not self.rows:
-            self._lines.add("|" + "---|" * min(len(cells), _MOST_COLUMNS))
+            self._lines.add("|" + "---|" * min(columns, MOST_COLUMNS))
         self.rows += 1
-        self.columns = max(self.columns, len(cells))
+        self.columns = max(self.columns, columns)
 
     def part(self, title: str) -> Part:
         """The table, with its size in the title."""
@@ -70,11 +72,14 @@ class TableRows:
         return self._lines.part(f"{title}: {size}" if title else size)
 
 
-def table_row(cells: list[str]) -> str:
-    """A row on one line, whatever its cells hold."""
-    shown = [_cell(each) for each in cells[:_MOST_COLUMNS]]
-    if len(cells) > len(shown):
-        shown.append(f"(… {len(cells) - len(shown):,} more columns)")
+def table_row(cells: list[str], columns: int = 0) -> str:
+    """A row on one line, whatever its cells hold. `columns`: how many it has, if `cells` are only the first ones and
+    those after them, as far as they are shown, are empty."""
+    columns = max(columns, len(cells))
+    shown = [_cell(each) for each in cells[:MOST_COLUMNS]]
+    shown += [""] * (min(columns, MOST_COLUMNS) - len(shown))
+    if columns > len(shown):
+        shown.append(f"(… {_count(columns - len(shown), 'more column')})")
     return f"| {' | '.join(shown)} |"
 
 

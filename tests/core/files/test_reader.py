@@ -178,6 +178,24 @@ async def test_a_workbook() -> None:
     assert file.parts[1].text.startswith("| a\\|b | c d |\n")
 
 
+async def test_a_wide_sheet() -> None:
+    """Of a row, the first hundred columns are shown, and the others counted: where only the last cell is there, that
+    costs no more than this cell. A cell that names no column, or none that can be, is the next one."""
+    cells = (
+        '<row><c r="B1"><v>1</v></c><c><v>2</v></c><c r="ZZZ1"><v>3</v></c><c r="B1"><v>4</v></c></row>'
+        '<row><c r="XFD2"><v>5</v></c></row>'
+        '<row><c r="CU3"><v>6</v></c><c><v>7</v></c><c><v>8</v></c></row>'
+        '<row><c r="CW4"/></row>'
+    )
+    [part] = (await read("a.xlsx", xlsx({"s": cells}))).parts
+    assert part.title == "Sheet “s”: 3 rows × 16,384 columns"
+    assert part.text.splitlines() == [
+        *("|  | 1 | 2 | 3 | 4 |", "|---|---|---|---|---|"),
+        f"|{'  |' * 100} (… 16,284 more columns) |",
+        f"|{'  |' * 98} 6 | 7 | (… 1 more column) |",
+    ]
+
+
 async def test_a_presentation() -> None:
     """Its slides in the order in which they are shown, with their notes."""
     slides = pptx(["Hello\nworld", "The end"], {1: "breathe"})

@@ -3,7 +3,7 @@
 import re
 from datetime import datetime, timedelta
 
-from core.files.child.lines import LONGEST_TEXT, TableRows
+from core.files.child.lines import LONGEST_TEXT, MOST_COLUMNS, TableRows
 from core.files.child.office.archive import Archive, ignored, relation
 from core.files.child.trouble import UnreadableFile
 from core.files.kinds import Trouble
@@ -122,25 +122,30 @@ class _Sheet:
         self.table = TableRows(most)
         self._book = book
         self._text = _CellText()
-        self._row: list[str] = []
+        self._row: list[str] = []  # its first cells; of those that no table shows, there may be thousands
+        self._column = 0  # the last one of the row that is open
+        self._filled = False
         self._kind = self._style = ""
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
         if tag == "c":
             column = _column(attributes.get("r", ""))
-            if len(self._row) < column <= _LAST_COLUMN:
-                self._row.extend([""] * (column - 1 - len(self._row)))
+            self._column = column if self._column < column <= _LAST_COLUMN else self._column + 1
             self._kind, self._style = attributes.get("t", "n"), attributes.get("s", "0")
         else:
             self._text.start(tag, attributes)
 
     def end(self, tag: str) -> None:
         if tag == "c":
-            self._row.append(self._shown(self._text.taken()))
+            shown = self._shown(self._text.taken())
+            self._filled = self._filled or bool(shown)
+            if self._column <= MOST_COLUMNS:
+                self._row.extend([""] * (self._column - 1 - len(self._row)))
+                self._row.append(shown)
         elif tag == "row":
-            row, self._row = self._row, []
-            if any(row):
-                self.table.add(row)
+            if self._filled:
+                self.table.add(self._row, self._column)
+            self._row, self._column, self._filled = [], 0, False
         else:
             self._text.end(tag)
 
