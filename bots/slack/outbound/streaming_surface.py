@@ -90,6 +90,7 @@ class StreamingSurface(SlackSurface):
         self._edited_thread, self._thread = self._thread, address.place.thread or address.message
         self._streams: dict[str, _Stream] = {}
         self._try_streaming = True  # this reply
+        self._explained = False
         team = f"slack/{address.place.workspace}"
         appends = RateLimit(f"{team}/chat.appendStream", APPENDS, MINUTE_SECONDS, least=APPEND_LEAST_SECONDS)
         stops = RateLimit(f"{team}/chat.stopStream", STOPS, MINUTE_SECONDS, spread=False, promised=True)
@@ -104,9 +105,12 @@ class StreamingSurface(SlackSurface):
             if self._late is None:  # once, or the reply would change its mind as others come and go
                 self._late = wait(self._post_limit) > POST_WAIT_SECONDS
             needed = not self._instead or self._late or math.isinf(wait(self._post_limit))
-            self._start_next = needed and wait(self._start_limit) <= _START_WAIT_SECONDS
+            start_wait = wait(self._start_limit)
+            self._start_next = needed and start_wait <= _START_WAIT_SECONDS
             if self._streamed(page):
                 return self._start_limit
+            if needed and page.growing:
+                self._explain(page, start_wait)
         step = _Step.EDIT if message is None else self._step(message, page)
         return self._limits.get(step) or super().rate_limit(message, page, wait)
 
@@ -145,6 +149,17 @@ class StreamingSurface(SlackSurface):
         wanted = self._start_next and self._try_streaming and page.growing and page.raw
         able = wanted and self._capabilities.streams(direct=self._address.place.direct)
         return bool(able and blocks.fits(page, STREAM_BYTES))
+
+    def _explain(self, page: Page, start_wait: float) -> None:
+        """Log, once, why a reply that should stream is edited."""
+        if self._explained:
+            return
+        self._explained = True
+        able = self._capabilities.streams(direct=self._address.place.direct)
+        log.info(
+            "Slack: a reply is edited instead of streamed: the next start is possible in %.1f s, streams %s, %d bytes",
+            *(start_wait, "work" if able and self._try_streaming else "were refused", len(page.raw.encode())),
+        )
 
     def _step(self, message: str, page: Page) -> _Step:
         stream = self._streams.get(message)

@@ -236,8 +236,10 @@ async def test_a_refusal_of_one_reply_does_not_affect_the_next(redis_url: str, c
         assert writes(room) == [START, POST, UPDATE, START, APPEND, STOP_STREAM]
 
 
-async def test_a_rate_limit_on_starts_is_not_waited_for(redis_url: str) -> None:
-    """If the next start is far away the reply is edited at once, in the thread where streams appear."""
+async def test_a_rate_limit_on_starts_is_not_waited_for(redis_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    """If the next start is far away the reply is edited at once, in the thread where streams appear. The log says why,
+    once."""
+    caplog.set_level("INFO", "bots.slack.outbound")
     async with slack_room(redis_url) as room:
         room.slack.faults.add(START, faults.rate_limited(600))
         question = await asked(room)
@@ -245,6 +247,7 @@ async def test_a_rate_limit_on_starts_is_not_waited_for(redis_url: str) -> None:
         assert writes(room) == [START, POST, UPDATE]
         assert (reply.shown, reply.thread_ts) == (WORDS, question.ts)
         assert len(reply.frames) > 3
+    assert caplog.text.count("edited instead of streamed: the next start is possible in ") == 1
 
 
 # --- limits of a stream ---
