@@ -6,7 +6,7 @@ from core.files.child.isolation import Budget
 from core.files.child.lines import Lines, table_row
 from core.files.part import Part
 
-_PIECE = 65_536  # characters between two looks at the budget
+_PIECE = 65_536  # characters between two looks at the budget, or more
 _UNSEEN = frozenset({"script", "style", "noscript", "template", "svg", "math", "object", "iframe", "textarea"})
 _BLOCKS = frozenset(
     {
@@ -99,11 +99,17 @@ class _Page(HTMLParser):
 
 
 def read(text: str, budget: Budget) -> tuple[list[Part], str]:
-    """The page's text; of a page that takes too long, its beginning."""
-    page = _Page()
-    for begin in range(0, len(text), _PIECE):
+    """The page's text; of a page that takes too long, its beginning.
+
+    A tag that has not ended yet, such as one with a picture in it, is read again with each piece. So each piece is at
+    least as long as what is left of those before: however long the tag, that only doubles the work.
+    """
+    page, begin = _Page(), 0
+    while begin < len(text):
         if budget.spent:
             return [page.lines.part()], f"Only the first {begin / len(text):.0%} of the page was read."
-        page.feed(text[begin : begin + _PIECE])
+        end = begin + max(_PIECE, len(page.rawdata))
+        page.feed(text[begin:end])
+        begin = end
     page.close()
     return [page.lines.part()], ""
