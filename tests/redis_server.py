@@ -6,6 +6,7 @@ tests/conftest.py imports the fixtures.
 import os
 import subprocess
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,6 +17,7 @@ from redis.asyncio import Redis
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
+from core.store.quotas import Quotas
 from core.store.redis.client import connection
 from core.store.redis.embedded import bound, find_server
 from tests.bounds import HANG_SECONDS
@@ -60,8 +62,18 @@ def redis_url(redis_server: str, redis_cleaner: BlockingRedis) -> str:
 @pytest_asyncio.fixture
 async def redis_client(redis_url: str) -> AsyncIterator[Redis]:
     """A client of the empty server, which waits for an answer as long as a busy machine takes."""
-    async with connection(redis_url, answer_timeout=HANG_SECONDS, connect_timeout=HANG_SECONDS) as client:
+    async with patient_connection(redis_url) as client:
         yield client
+
+
+def patient_connection(url: str) -> AbstractAsyncContextManager[Redis]:
+    """A client that waits for an answer as long as a busy machine takes."""
+    return connection(url, answer_timeout=HANG_SECONDS, connect_timeout=HANG_SECONDS)
+
+
+def patient_quotas(redis: Redis) -> Quotas:
+    """Quotas that do the same."""
+    return Quotas(redis, answer_timeout=HANG_SECONDS)
 
 
 async def stored(redis: Redis) -> str:

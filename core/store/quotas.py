@@ -97,9 +97,12 @@ def _hold(hold: str, /, *, hold_ms: int) -> Any:
 class Quotas:
     """Reserves quotas with Lua steps: one round trip each, by the server's clock. All raise StoreError."""
 
-    def __init__(self, redis: "Redis", *, remember: float = 3600) -> None:
-        """`remember`: a step with the same name counts as a repetition for this many seconds, as a question does."""
-        self._remember = remember
+    def __init__(
+        self, redis: "Redis", *, remember: float = 3600, answer_timeout: float = ANSWER_TIMEOUT_SECONDS
+    ) -> None:
+        """`remember`: a step with the same name counts as a repetition for this many seconds, as a question does.
+        `answer_timeout`: see ANSWER_TIMEOUT_SECONDS."""
+        self._remember, self._answer_timeout = remember, answer_timeout
         bucket = Script(_bucket)
         self._take, self._settle = load(redis, _take, bucket), load(redis, _settle, bucket)
         self._hold = load(redis, _hold, bucket)
@@ -121,7 +124,7 @@ class Quotas:
         if there was a `hold` of this name in between, after which the waiting requests start `step` seconds apart.
         A request waits at most `held` seconds for a hold, if that is less than `patience`.
         """
-        async with guarded(ANSWER_TIMEOUT_SECONDS):
+        async with guarded(self._answer_timeout):
             granted, wait, which = await self._take(
                 f"{_TAG}:r:{request}",
                 f"{_TAG}:h:{hold}",
@@ -142,7 +145,7 @@ class Quotas:
         `taken`: do so only if this request was granted, because the differences relate to what it reserved.
         """
         if differences:
-            async with guarded(ANSWER_TIMEOUT_SECONDS):
+            async with guarded(self._answer_timeout):
                 await self._settle(
                     f"{_TAG}:s:{request}",
                     f"{_TAG}:r:{request}",
@@ -154,7 +157,7 @@ class Quotas:
 
     async def hold(self, name: str, seconds: float) -> None:
         """Let no request under this name start within this many seconds, in any process."""
-        async with guarded(ANSWER_TIMEOUT_SECONDS):
+        async with guarded(self._answer_timeout):
             await self._hold(f"{_TAG}:h:{name}", hold_ms=ceil_ms(seconds))
 
 

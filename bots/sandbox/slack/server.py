@@ -36,8 +36,8 @@ class SlackServer(Crowd):
     `limits`: rate limits per method (limits.NO_SLACK_LIMITS for none); `scopes`: the app's scopes, None for all;
     `tells_scopes`: whether its answers name them, as Slack's do not always;
     `subscriptions`: the events it subscribes to; `ack_timeout`, `retry_delays`, the lifetimes of streams, of
-    trigger_ids and of response_urls in seconds; `stream_cap` in UTF-8 bytes; `unknown_blocks`: types of blocks that
-    this Slack refuses; `replaces`: see ResponseUrls.
+    trigger_ids and of response_urls in seconds; `ack_growth`: see SlackSockets; `stream_cap` in UTF-8 bytes;
+    `unknown_blocks`: types of blocks that this Slack refuses; `replaces`: see ResponseUrls.
     """
 
     def __init__(
@@ -50,6 +50,7 @@ class SlackServer(Crowd):
         tells_scopes: bool = True,
         subscriptions: frozenset[str] = SUBSCRIPTIONS,
         ack_timeout: float = 3.0,
+        ack_growth: float = 1.0,
         retry_delays: Sequence[float] = (0.0, 60.0, 300.0),
         stream_cap: int = 10_600,
         stream_lifetime: float = 300.0,
@@ -66,7 +67,7 @@ class SlackServer(Crowd):
         self._ws = ws = Workspace(bot_name, scopes, app)
         self.team, self.bot_user, self.bot_id = ws.team, ws.bot_user, ws.bot_id
         self._ack_timeout = ack_timeout
-        self._sockets = SlackSockets(ws, ack_timeout)
+        self._sockets = SlackSockets(ws, ack_timeout, ack_growth)
         self._deliverer = Deliverer(ws, self._sockets, retry_delays)
         self._events = Events(ws, self._deliverer, subscriptions)
         self._streams = streams = Streams(ws, self._events, stream_cap, stream_lifetime)

@@ -762,7 +762,7 @@ async def test_the_eleventh_socket_is_refused(world: SlackSetup) -> None:
 @pytest.mark.parametrize("polite", [True, False])
 async def test_the_client_reconnects_after_a_lost_socket(polite: bool) -> None:
     """After a disconnect message or a cut, the SDK reconnects and events arrive again."""
-    async with opened(retry_delays=(0.05,) * 10_000, ack_timeout=0.5) as world:
+    async with opened(retry_delays=(0.05,) * 10_000, ack_timeout=0.5, ack_growth=1.3) as world:
         app = bolt(world)
         seen = collect(app, "message")
         async with socket(app, world) as handler:

@@ -37,6 +37,9 @@ T = TypeVar("T")
 
 # Pauses of a Slack that never gives up, because a busy machine may take any time to reconnect.
 RETRIES = (0.05,) * 10_000
+# A Slack that delivers again very soon. It waits longer each time: a machine that always acknowledges too late would
+# have ever more to do.
+HASTY: dict[str, Any] = {"retry_delays": RETRIES, "ack_timeout": 0.2, "ack_growth": 1.3}
 
 # For a bot whose Slack has no deadlines.
 ENDLESS = Patience(names=HANG_SECONDS, room=HANG_SECONDS, rights=HANG_SECONDS, form=HANG_SECONDS)

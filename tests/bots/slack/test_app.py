@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from bots.sandbox.slack.methods import faults
 from bots.sandbox.slack.workspace.values import SlackFile
 from bots.slack.api.workspace import Patience
-from tests.bots.slack.harness import RETRIES, slack_room
+from tests.bots.slack.harness import HASTY, slack_room
 
 IMAGE = SlackFile("cat.png", b"\x89PNG\r\n\x1a\n", "image/png")
 
@@ -73,7 +73,7 @@ async def test_a_redelivered_event_is_answered_once(redis_url: str) -> None:
 
 async def test_a_question_that_could_not_be_stored_is_not_acknowledged(redis_url: str, redis_client: Redis) -> None:
     """While Redis refuses to write, Slack gets no acknowledgement and delivers again; then one answer comes."""
-    async with slack_room(redis_url, server={"retry_delays": RETRIES, "ack_timeout": 0.2}) as room:
+    async with slack_room(redis_url, server=HASTY) as room:
         await redis_client.config_set("maxmemory", "1")
         try:
             await room.say("ann", "#general", "@nebula hello")

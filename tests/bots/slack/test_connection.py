@@ -30,7 +30,7 @@ from core.finding import Verdict
 from core.inbound.dispatcher import Dispatcher
 from core.settings.environment import WrongConfig
 from core.store.ratelimits import RedisRateLimit
-from tests.bots.slack.harness import RETRIES, SlackRoom, settings, slack_room
+from tests.bots.slack.harness import HASTY, RETRIES, SlackRoom, settings, slack_room
 from tests.bots.slack.witness import Witness
 from tests.bounds import HANG_SECONDS
 from tests.ports import free_port
@@ -233,7 +233,7 @@ async def test_a_socket_that_falls_silent_is_replaced(redis_url: str, monkeypatc
     """A peer that lost its network sends nothing, not even a close; its pongs are missing."""
     monkeypatch.setattr(transport, "PING_SECONDS", 0.2)
     # Slack resends events it sent to the old socket; a slow bot may also consider the new one silent.
-    async with slack_room(redis_url, server={"retry_delays": RETRIES, "ack_timeout": 0.5}) as room:
+    async with slack_room(redis_url, server=HASTY) as room:
         room.slack.mute_sockets()
         await room.until(lambda: len(room.calls("apps.connections.open")) > 1 and room.slack.sockets)
         await _answers(room)

@@ -23,7 +23,7 @@ from core.domain.options import Placement
 from core.domain.page import Page
 from core.inbound.dispatcher import AWAY
 from core.store.redis.embedded import bound, find_server
-from tests.bots.slack.harness import RETRIES, slack_room
+from tests.bots.slack.harness import HASTY, slack_room
 
 POST_METHOD = "chat.postMessage"
 
@@ -64,7 +64,7 @@ def server() -> Iterator[ForgetfulRedis]:
 
 async def test_an_outage_of_redis_is_reported_once_and_loses_nothing(server: ForgetfulRedis) -> None:
     """One sentence to one person per channel and outage; once Redis is back, the question is answered once."""
-    async with slack_room(server.url, server={"retry_delays": RETRIES, "ack_timeout": 0.2}) as room:
+    async with slack_room(server.url, server=HASTY) as room:
         places = "#general", "@ann"
 
         def reports() -> list[int]:

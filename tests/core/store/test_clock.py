@@ -7,9 +7,10 @@ from redis.asyncio import Redis
 
 from core.ratelimit.plan import Load
 from core.ratelimit.shared import CallRequest, PromiseRequest
-from core.store.quotas import Demand, Granted, QuotaLimit, QuotaRefused, Quotas
+from core.store.quotas import Demand, Granted, QuotaLimit, QuotaRefused
 from core.store.ratelimits import RedisRateLimit
 from tests.bounds import HANG_SECONDS
+from tests.redis_server import patient_quotas
 
 HOUR, SECOND = 3_600_000, 1_000
 REQUEST = CallRequest(4, 1.0, 4, 1.0, 1)
@@ -75,7 +76,7 @@ async def test_junk_is_passed_over(redis_client: Redis, calls: RedisRateLimit) -
 
 async def test_a_hold_of_requests_ends(redis_client: Redis) -> None:
     """Those that had a place, and those that come later, do not wait for as long as the clock jumped."""
-    quotas, demands = Quotas(redis_client), [Demand(QuotaLimit.refilled("wide", 100, 60), 1)]
+    quotas, demands = patient_quotas(redis_client), [Demand(QuotaLimit.refilled("wide", 100, 60), 1)]
     await quotas.hold("model", 5)
     waiting = await quotas.take("waiting", demands, patience=60, hold="model")
     assert isinstance(waiting, Granted)
@@ -90,7 +91,7 @@ async def test_a_hold_of_requests_ends(redis_client: Redis) -> None:
 
 async def test_a_used_limit_comes_back(redis_client: Redis) -> None:
     """From the jump on, and not only when the clock shows the old time again."""
-    quotas, limit = Quotas(redis_client), QuotaLimit.refilled("quick", 1, 0.05)
+    quotas, limit = patient_quotas(redis_client), QuotaLimit.refilled("quick", 1, 0.05)
     assert await quotas.take("first", [Demand(limit, 1)]) == Granted(0)
     await jump(redis_client, HOUR)
     number = 0

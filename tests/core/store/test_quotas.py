@@ -17,6 +17,7 @@ from core.domain.question import Question
 from core.domain.turn_id import TurnId
 from core.store.quotas import Demand, Granted, QuotaLimit, QuotaRefused, Quotas
 from core.store.redis.client import connection
+from tests.redis_server import patient_connection, patient_quotas
 
 # They refill so slowly that nothing comes back during a test.
 THREE = QuotaLimit.refilled("three", 3, 3600)
@@ -25,14 +26,14 @@ TEN = QuotaLimit.refilled("ten", 10, 3600)
 
 @pytest.fixture
 def quotas(redis_client: Redis) -> Quotas:
-    return Quotas(redis_client)
+    return patient_quotas(redis_client)
 
 
 @pytest.fixture
 async def other(redis_url: str) -> AsyncIterator[Quotas]:
     """The same quotas in another process."""
-    async with connection(redis_url) as client:
-        yield Quotas(client)
+    async with patient_connection(redis_url) as client:
+        yield patient_quotas(client)
 
 
 async def taken(quotas: Quotas, name: str, *demands: Demand, patience: float = 0.0, hold: str = "") -> bool:
@@ -184,8 +185,8 @@ async def test_no_window_is_above_a_smooth_limit(redis_url: str, costs: list[int
     limit = QuotaLimit.smooth(uuid.uuid4().hex, most, period)
     begins: dict[int, tuple[float, int]] = {}
     clock = asyncio.get_running_loop().time
-    async with connection(redis_url) as one, connection(redis_url) as two:
-        processes = Quotas(one), Quotas(two)
+    async with patient_connection(redis_url) as one, patient_connection(redis_url) as two:
+        processes = patient_quotas(one), patient_quotas(two)
         for number, cost in enumerate(costs):
             name = f"{limit.name}/{number}"
             answer = await processes[number % 2].take(name, [Demand(limit, cost)], patience=1e6)

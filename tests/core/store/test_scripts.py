@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from core.store.mailbox import DEFAULT_RETENTION, Mailboxes
 from core.store.presence import Presence
-from core.store.quotas import Demand, Granted, QuotaLimit, Quotas
+from core.store.quotas import Demand, Granted, QuotaLimit
 from core.store.ratelimits import RedisRateLimit
 from core.store.ratings import Ratings
 from core.store.records import ConversationLookups
@@ -20,6 +20,7 @@ from core.store.redis.replicas import Replicas
 from core.store.redis.scripts import Script
 from core.store.settings import SettingsStore
 from tests.configuration import configured
+from tests.redis_server import patient_quotas
 
 LUA = Path(str(scripts.FOLDER))
 DECLARED = sorted(
@@ -37,7 +38,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 async def test_a_server_that_lost_its_scripts_gets_them_again(redis_client: Redis) -> None:
     """A restart or a failover loses them; the call is answered as if nothing had happened."""
-    quotas, once = Quotas(redis_client), Demand(QuotaLimit.daily("once", 1), 1)
+    quotas, once = patient_quotas(redis_client), Demand(QuotaLimit.daily("once", 1), 1)
     await redis_client.script_flush()
     assert await quotas.take("first", [once]) == Granted(0)
     await redis_client.script_flush()
@@ -49,7 +50,7 @@ def _load_all() -> None:
     redis = Redis()
     ConversationLookups(Mailboxes(redis, DEFAULT_RETENTION))
     Presence(redis, 60)
-    Quotas(redis)
+    patient_quotas(redis)
     RedisRateLimit(redis)
     Ratings(redis, 60)
     SettingsStore(redis, configured().core.defaults, {})

@@ -15,12 +15,12 @@ from core.domain.errors import StoreError
 from core.domain.ports import Status
 from core.domain.question import Question
 from core.domain.turn_id import TurnId
-from core.store.quotas import Quotas
 from core.store.records import ConversationLookups
 from core.store.turns import Claimed
 from core.turns.runner import LOST
 from tests.bounds import HANG_SECONDS
 from tests.core.core_harness import ANN, HERE, ROOM, Process, eventually, process
+from tests.redis_server import patient_quotas
 
 
 @asynccontextmanager
@@ -115,10 +115,10 @@ async def test_question_that_cannot_be_counted_waits(redis_client: Redis) -> Non
     await redis_client.replicaof("127.0.0.1", 1)
     try:
         with pytest.raises(StoreError):
-            await UserQuotas(Quotas(redis_client), limited).take(question)
-        assert await UserQuotas(Quotas(redis_client), UserLimits()).take(question) == ""
+            await UserQuotas(patient_quotas(redis_client), limited).take(question)
+        assert await UserQuotas(patient_quotas(redis_client), UserLimits()).take(question) == ""
     finally:
         await redis_client.replicaof("NO", "ONE")
-    quotas = UserQuotas(Quotas(redis_client), limited)
+    quotas = UserQuotas(patient_quotas(redis_client), limited)
     assert await quotas.take(question) == ""
     assert await quotas.take(question) == "", "the same delivery again"

@@ -12,6 +12,7 @@ from bots.sandbox.slack.workspace.state import Workspace
 from bots.sandbox.slack.workspace.values import Json
 
 MOST_SOCKETS = 10  # docs.slack.dev/apis/events-api/using-socket-mode
+_GROWING_ATTEMPTS = 24  # from then on, the wait stays as it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +25,11 @@ class Ack:
 
 
 class SlackSockets:
-    """The app's open sockets. `ack_timeout` is in seconds."""
+    """The app's open sockets. `ack_timeout` is in seconds; each further attempt waits `ack_growth` times as long."""
 
-    def __init__(self, ws: Workspace, ack_timeout: float) -> None:
+    def __init__(self, ws: Workspace, ack_timeout: float, ack_growth: float = 1.0) -> None:
         self._ws = ws
-        self._timeout = ack_timeout
+        self._timeout, self._growth = ack_timeout, ack_growth
         self._open: dict[web.WebSocketResponse, web.Request] = {}
         self._tickets: set[str] = set()
         self._waiting: dict[str, tuple[web.WebSocketResponse, asyncio.Future[Ack]]] = {}
@@ -90,7 +91,7 @@ class SlackSockets:
         future: asyncio.Future[Ack] = asyncio.get_running_loop().create_future()
         self._waiting[envelope] = (socket, future)
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(self._timeout * self._growth ** min(attempt, _GROWING_ATTEMPTS)):
                 await socket.send_json(body)
                 return await future
         except TimeoutError:

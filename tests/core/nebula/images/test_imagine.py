@@ -31,8 +31,8 @@ from core.nebula.images.wire import ANSWER_BYTES, IMAGE_BYTES
 from core.nebula.wrappers.account_limits import Tier
 from core.nebula.wrappers.breaking import Breakers
 from core.store.quotas import QuotaLimit
-from core.store.redis.client import connection
 from tests.core.nebula.wrappers.wrapped import busy, used, wrapped_model
+from tests.redis_server import patient_connection
 
 MODEL = "black-forest-labs/FLUX.1-schnell"
 CAT = ImageRequest(MODEL, "a red cat", 512, 256)
@@ -143,7 +143,7 @@ async def test_a_picture_counts_as_one_request_and_no_tokens(redis_url: str) -> 
     tier = Tier(requests_per_day=10, tokens_per_minute=1000)
     async with NebulaServer() as server, wrapped_model(server, redis_url, tier) as model:
         await model.imagine(CAT)
-        async with connection(redis_url) as redis:
+        async with patient_connection(redis_url) as redis:
             assert await used(redis, QuotaLimit.daily("account/day", 10)) == 1
             assert await used(redis, QuotaLimit.smooth("account/tokens", 1000, 60)) == 0
 

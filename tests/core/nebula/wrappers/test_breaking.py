@@ -21,7 +21,6 @@ from core.nebula.wrappers.account_limits import Tier
 from core.nebula.wrappers.breaking import Breakers
 from core.nebula.wrappers.circuit_breaker import FAILURES, CircuitBreaker
 from core.store.quotas import QuotaLimit
-from core.store.redis.client import connection
 from tests.bounds import HANG_SECONDS
 from tests.core.nebula.wrappers.wrapped import (
     CAPPED_REQUEST,
@@ -36,6 +35,7 @@ from tests.core.nebula.wrappers.wrapped import (
     used,
     wrapped_model,
 )
+from tests.redis_server import patient_connection
 
 
 async def test_a_failing_server_is_not_asked(server: NebulaServer) -> None:
@@ -136,7 +136,7 @@ async def test_a_request_is_not_sent_if_the_breaker_opens_while_it_waits(redis_u
     tier, limit = Tier(requests_per_minute=5), QuotaLimit.smooth("account/requests", 5, 10)
     async with (
         wrapped_model(server, redis_url, tier, minute=10, breakers=breakers) as model,
-        connection(redis_url) as redis,
+        patient_connection(redis_url) as redis,
     ):
         await read(model)
         waiting = asyncio.create_task(failing(model, Unavailable))

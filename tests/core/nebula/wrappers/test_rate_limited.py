@@ -13,8 +13,7 @@ from core.domain.errors import (
     ServerTrouble,
 )
 from core.nebula.wrappers.account_limits import Tier
-from core.store.quotas import Demand, Granted, QuotaLimit, Quotas
-from core.store.redis.client import connection
+from core.store.quotas import Demand, Granted, QuotaLimit
 from tests.bounds import HANG_SECONDS
 from tests.core.nebula.wrappers.wrapped import (
     CAPPED_REQUEST,
@@ -30,6 +29,7 @@ from tests.core.nebula.wrappers.wrapped import (
     used,
     wrapped_model,
 )
+from tests.redis_server import patient_connection, patient_quotas
 
 
 async def test_two_processes_are_never_refused(redis_url: str) -> None:
@@ -41,7 +41,7 @@ async def test_two_processes_are_never_refused(redis_url: str) -> None:
     minute, most, count = 0.5, 18, 26
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(NebulaServer())
-        redis = await stack.enter_async_context(connection(redis_url))
+        redis = await stack.enter_async_context(patient_connection(redis_url))
         tier = Tier(requests_per_minute=most)
         both = [
             await stack.enter_async_context(wrapped_model(server, redis_url, tier, minute=minute)) for _ in range(2)
@@ -71,11 +71,11 @@ async def test_the_estimate_is_settled_with_the_tokens_of_the_answer(redis_url: 
     server.answer_next("one two three")
     async with (
         wrapped_model(server, redis_url, Tier(tokens_per_minute=10_000)) as model,
-        connection(redis_url) as redis,
+        patient_connection(redis_url) as redis,
     ):
         await read(model, ChatRequest(MODEL, CAPPED_REQUEST.messages, max_tokens=1500))
         limit = QuotaLimit.smooth("account/tokens", 10_000, 60)
-        assert isinstance(await Quotas(redis).take("rest", [Demand(limit, 1980)]), Granted)
+        assert isinstance(await patient_quotas(redis).take("rest", [Demand(limit, 1980)]), Granted)
 
 
 async def test_a_failure_gives_its_tokens_back(redis_url: str, server: NebulaServer) -> None:
@@ -83,9 +83,9 @@ async def test_a_failure_gives_its_tokens_back(redis_url: str, server: NebulaSer
     server.fault(DOWN)
     async with wrapped_model(server, redis_url, Tier(tokens_per_minute=10_000)) as model:
         await failing(model, ServerTrouble)
-        async with connection(redis_url) as redis:
+        async with patient_connection(redis_url) as redis:
             limit = QuotaLimit.smooth("account/tokens", 10_000, 60)
-            assert isinstance(await Quotas(redis).take("rest", [Demand(limit, 2000)]), Granted)
+            assert isinstance(await patient_quotas(redis).take("rest", [Demand(limit, 2000)]), Granted)
 
 
 async def test_retries_count_as_requests(redis_url: str, server: NebulaServer) -> None:
@@ -98,7 +98,10 @@ async def test_retries_count_as_requests(redis_url: str, server: NebulaServer) -
 
 async def test_a_stopped_request_leaves_the_queue(redis_url: str, server: NebulaServer) -> None:
     """A request that is stopped while it waits gives its capacity back."""
-    async with wrapped_model(server, redis_url, Tier(requests_per_minute=5)) as model, connection(redis_url) as redis:
+    async with (
+        wrapped_model(server, redis_url, Tier(requests_per_minute=5)) as model,
+        patient_connection(redis_url) as redis,
+    ):
         await read(model)
         limit = QuotaLimit.smooth("account/requests", 5, 60)
         waiting = asyncio.create_task(read(model))
@@ -125,7 +128,7 @@ async def test_a_short_refusal_is_waited_out(redis_url: str, server: NebulaServe
     async with wrapped_model(server, redis_url, retries=2) as one, wrapped_model(server, redis_url) as two:
         first = asyncio.create_task(read(one))
         await server.until(lambda: len(server.requests) == 1)
-        async with connection(redis_url) as redis, asyncio.timeout(HANG_SECONDS):
+        async with patient_connection(redis_url) as redis, asyncio.timeout(HANG_SECONDS):
             while not await redis.exists(f"nb:{{q}}:h:account/{MODEL}"):
                 await asyncio.sleep(0.005)
         second = await read(two)
@@ -147,7 +150,10 @@ async def test_what_nobody_waits_for_is_sent_only_if_there_is_room_at_once(
 ) -> None:
     """It never takes a place in the queue, whatever the patience; neither does it wait for a model that refused."""
     patient = ChatRequest(MODEL, CAPPED_REQUEST.messages, max_tokens=100, urgent=False)
-    async with wrapped_model(server, redis_url, Tier(requests_per_minute=5)) as model, connection(redis_url) as redis:
+    async with (
+        wrapped_model(server, redis_url, Tier(requests_per_minute=5)) as model,
+        patient_connection(redis_url) as redis,
+    ):
         assert (await model.complete(patient)).text
         with pytest.raises(RateLimited):
             await model.complete(patient)

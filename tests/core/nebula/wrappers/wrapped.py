@@ -18,9 +18,9 @@ from core.nebula.client import Nebula
 from core.nebula.wrappers.account_limits import AccountRateLimits, Tier
 from core.nebula.wrappers.breaking import Breakers
 from core.settings.config import Config
-from core.store.quotas import QuotaLimit, Quotas
-from core.store.redis.client import connection
+from core.store.quotas import QuotaLimit
 from tests.bounds import HANG_SECONDS
+from tests.redis_server import patient_connection, patient_quotas
 
 MODEL = "meta-llama/Llama-3.3-70B-Instruct"
 SPARE = "meta-llama/Llama-3.1-8B-Instruct"
@@ -47,8 +47,8 @@ async def wrapped_model(
 ) -> AsyncIterator[Model]:
     """The model of one process, with its own connection to Redis. `settings`: names without their `nebula_`."""
     config = Config(**{f"nebula_{name}": value for name, value in settings.items()})
-    async with connection(redis_url) as redis:
-        account = AccountRateLimits(Quotas(redis), tier, patience=patience, minute=minute)
+    async with patient_connection(redis_url) as redis:
+        account = AccountRateLimits(patient_quotas(redis), tier, patience=patience, minute=minute)
         async with Nebula(
             api_key="ak",
             base_url=server.base_url,
