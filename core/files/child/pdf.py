@@ -13,6 +13,7 @@ from core.files.kinds import Trouble
 from core.files.part import Part
 
 _SCANNED = 20  # characters of a page; one with fewer is a picture
+_MOST_BROKEN = 10_000  # pages; a file may claim a million, each of which is found broken in microseconds
 _PASSWORD = 4  # FPDF_ERR_PASSWORD in fpdfview.h
 
 
@@ -25,7 +26,7 @@ def read(content: bytes, budget: Budget) -> tuple[list[Part], str]:
     pages, lines = len(document), Lines()
     read_pages = scanned = broken = 0
     for number in range(pages):
-        if budget.spent:
+        if budget.spent or broken > _MOST_BROKEN:
             break
         read_pages += 1
         try:
