@@ -823,6 +823,7 @@ class TestConnection:
         self, redis_client: Redis, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
         """If a connection that was up can't be restored, the log has a warning without a traceback."""
+        caplog.set_level(logging.WARNING)
         monkeypatch.setattr("discord.backoff.ExponentialBackoff.delay", lambda _: 0.01)
         async with room(redis_client) as here:
             here.discord.gateway.refuse = 2

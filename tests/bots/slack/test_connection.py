@@ -317,6 +317,7 @@ async def test_an_acknowledgement_on_a_lost_socket_is_one_line(
 
 async def test_a_socket_that_can_not_be_refreshed_is_one_line(redis_url: str, caplog: pytest.LogCaptureFixture) -> None:
     """Slack wants a new connection but has no address for it: the old one keeps working until there is a new one."""
+    caplog.set_level(logging.WARNING)
     async with slack_room(redis_url) as room:
         room.slack.faults.add("apps.connections.open", faults.refused("internal_error"))
         await room.slack.disconnect_sockets()
