@@ -140,7 +140,7 @@ class Bucket:
         """Seconds that a final call would have to wait if it were asked for now, behind those that wait already; never
         infinite."""
         window, at = self.window, self.free_at(final=True)
-        if math.isinf(at):  # it depends on calls that are on their way
+        if at == math.inf:  # it depends on calls that are on their way
             at = self.now + window.flight + window.seconds
         ahead = sum(rank == 0 and not turn.done() for rank, _, _, turn in self._waiters)
         return max(0.0, at - self.now) + ahead * window.seconds / window.calls

@@ -49,6 +49,19 @@ async def test_limit_holds_in_every_window(final: bool) -> None:
     assert within(made, QUICK_LIMIT)
 
 
+async def test_a_wait_is_told_ahead() -> None:
+    """A final call waits only if the window is full; while all of its calls are on their way, for one more window."""
+    limit = RateLimit("scope", 2, 60.0, spread=False)
+    limiter = RateLimiter()
+    ticket = limiter.ticket()
+    assert limiter.wait(limit) == 0
+    async with await ticket.permit(limit, final=True):
+        assert limiter.wait(limit) == 0
+        async with await ticket.permit(limit, final=True):
+            assert 50 < limiter.wait(limit) < 70
+    assert 50 < limiter.wait(limit) < 70
+
+
 async def test_limit_holds_over_processes(redis_client: Redis) -> None:
     """Two processes that share a limit keep it together, and each gets its part."""
     made: dict[str, list[float]] = {"a": [], "b": []}
