@@ -66,11 +66,12 @@ class CallBudget:
         try:
             request = CallRequest(self._calls, WINDOW_SECONDS, most, WINDOW_SECONDS, active=1)
             decision = await self._shared.admit(self._scope, request)
-            free, self._processes = decision.wait <= 0, decision.active
+            # Redis does not know of the calls that were made while it was out of reach.
+            free, self._processes = decision.wait <= 0 and len(self._own) < most, decision.active
         except StoreError:
             free = len(self._own) < most // self._processes
         if free:
-            self._own.append(now)
+            self._own.append(time.monotonic())
         return free
 
 

@@ -4,6 +4,7 @@ import asyncio
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 
+import pytest
 from redis.asyncio import Redis
 
 from bots.sandbox.slack.methods import faults
@@ -15,6 +16,7 @@ from core.access.admission import EXTERNAL
 from core.domain.conversation import Author
 from core.domain.errors import SlowDown
 from core.ratelimit.shared import CallRequest
+from core.store import ratelimits
 from core.store.ratelimits import RedisRateLimit
 from tests.bots.slack.harness import ENDLESS, SlackRoom, empty_room, process, slack_room
 from tests.bots.slack.witness import Witness, witness
@@ -202,3 +204,28 @@ async def test_without_redis_a_process_makes_its_part_of_the_calls(redis_client:
     finally:
         await redis_client.config_set("maxmemory", "0")
     assert [made.count(each) for each in processes] == [5, 5]
+
+
+async def test_calls_made_without_redis_count_when_it_is_back(
+    redis_client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Redis does not know of them and would allow as many again within the same minute."""
+    monkeypatch.setattr(ratelimits, "RETRY_AFTER_FAILURE_SECONDS", 0.0)
+    budget = CallBudget(RedisRateLimit(redis_client), "slack/T1/users.info", 10)
+    made: list[int] = []
+
+    async def call(number: int) -> None:
+        async def make() -> None:
+            made.append(number)
+
+        with suppress(SlowDown):
+            await budget.call(10, make)
+
+    await redis_client.config_set("maxmemory", "1")
+    try:
+        for number in range(6):
+            await call(number)
+    finally:
+        await redis_client.config_set("maxmemory", "0")
+    await asyncio.gather(*(call(number) for number in range(6, 20)))
+    assert len(made) == 10
