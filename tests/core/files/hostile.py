@@ -180,7 +180,9 @@ HOSTILE: Mapping[str, Hostile] = {
     "quadratic XML": Hostile("quadratic.xml", partial(_entities, "quadratic"), {FileText}),
     "XML that reads a file": Hostile("external.xml", partial(_entities, "external"), {FileText}),
     "HTML of open comments": Hostile("comments.html", lambda: b"<html>" + b"<!--" * 1_000_000, {Trouble.TIME}),
-    "HTML of open tags": Hostile("tags.html", lambda: b"<html>" + b"<a <b='" * 500_000, {Trouble.MEMORY}),
+    "HTML of open tags": Hostile(
+        "tags.html", lambda: b"<html>" + b"<a <b='" * 500_000, {Trouble.MEMORY, Trouble.NO_TEXT}
+    ),
     "deep HTML": Hostile(
         "deep.html", lambda: b"<html>" + b"<div><table><tr><td>" * 300_000, {Trouble.TIME, Trouble.NO_TEXT}
     ),

@@ -7,6 +7,8 @@ import pytest
 from PIL import Image
 
 from core.domain.chat import Picture
+from core.files.child import html_page
+from core.files.child.isolation import Budget
 from core.files.found import FileText, Unread
 from core.files.kinds import FileKind, Trouble
 from core.files.reader import FileLimits, FileReader
@@ -23,6 +25,7 @@ from tests.core.files.documents import (
     xlsx,
     zipped,
 )
+from tests.growth import MOST, growth
 
 PATIENT = FileLimits(seconds=HANG_SECONDS)
 
@@ -133,6 +136,19 @@ async def test_a_web_page_as_people_see_it() -> None:
     ]
 
 
+async def test_a_long_tag_costs_in_proportion() -> None:
+    """A saved page has its pictures in its tags, megabytes in each."""
+
+    def page(length: int) -> str:
+        return f"<html><p>before</p><img alt='a cod' src='data:image/png;base64,{'A' * length}'><p>after</p>"
+
+    def work(content: str) -> None:
+        [part], _ = html_page.read(content, Budget(HANG_SECONDS, HANG_SECONDS))
+        assert part.text == "before\n[picture: a cod]\nafter\n"
+
+    assert await growth(work, page, 4_000_000) <= MOST
+
+
 async def test_a_canvas_without_a_name_for_its_kind() -> None:
     """What Slack serves of a canvas or a post is a web page, whatever it is called."""
     assert await text("Plans", b"<html><body><p>Ship it</p></body></html>", "quip") == "Ship it\n"
@@ -212,6 +228,13 @@ async def test_a_pdf() -> None:
         "The third page, too, has.",
     ]
     assert file.note == "1 of its pages hold pictures only, which were not read."
+
+
+async def test_a_pdf_that_claims_more_pages_than_it_has() -> None:
+    """A million, of which all but the first are broken: it is given up after ten thousand of these."""
+    file = await read("a.pdf", pdf(["A page of some words."]).replace(b"/Count 1 ", b"/Count 1000000 "))
+    assert file.parts[0].text == "[page 1]\nA page of some words.\n"
+    assert file.note == "Only the first 10,002 of 1,000,000 pages were read. 10,001 of its pages are damaged."
 
 
 async def test_a_long_pdf_is_read_as_far_as_time_allows() -> None:
