@@ -157,7 +157,8 @@ class StreamingSurface(SlackSurface):
         self._explained = True
         able = self._capabilities.streams(direct=self._address.place.direct)
         log.info(
-            "Slack: a reply is edited instead of streamed: the next start is possible in %.1f s, streams %s, %d bytes",
+            "Slack: a reply is edited instead of streamed: the next start is possible in %.1f s, streams %s, "
+            "and the text has %d bytes",
             *(start_wait, "work" if able and self._try_streaming else "were refused", len(page.raw.encode())),
         )
 
