@@ -183,24 +183,26 @@ async def test_a_refusal_ends_lookups_in_all_processes(redis_url: str) -> None:
             assert len(room.calls("users.info")) == 1
 
 
+async def call(budget: CallBudget, made: list[CallBudget]) -> None:
+    """Make one of ten calls, if it is free."""
+
+    async def make() -> None:
+        made.append(budget)
+
+    with suppress(SlowDown):
+        await budget.call(10, make)
+
+
 async def test_without_redis_a_process_makes_its_part_of_the_calls(redis_client: Redis) -> None:
     """Two processes that can't count together any more stay below the limit together."""
     processes = [CallBudget(RedisRateLimit(redis_client), "slack/T1/users.info", 10) for _ in range(2)]
     made: list[CallBudget] = []
-
-    async def call(process: CallBudget) -> None:
-        async def make() -> None:
-            made.append(process)
-
-        with suppress(SlowDown):
-            await process.call(10, make)
-
     for each in processes * 2:  # each has met the other
-        await call(each)
+        await call(each, made)
     await redis_client.config_set("maxmemory", "1")
     try:
         for each in processes * 10:
-            await call(each)
+            await call(each, made)
     finally:
         await redis_client.config_set("maxmemory", "0")
     assert [made.count(each) for each in processes] == [5, 5]
@@ -212,20 +214,12 @@ async def test_calls_made_without_redis_count_when_it_is_back(
     """Redis does not know of them and would allow as many again within the same minute."""
     monkeypatch.setattr(ratelimits, "RETRY_AFTER_FAILURE_SECONDS", 0.0)
     budget = CallBudget(RedisRateLimit(redis_client), "slack/T1/users.info", 10)
-    made: list[int] = []
-
-    async def call(number: int) -> None:
-        async def make() -> None:
-            made.append(number)
-
-        with suppress(SlowDown):
-            await budget.call(10, make)
-
+    made: list[CallBudget] = []
     await redis_client.config_set("maxmemory", "1")
     try:
-        for number in range(6):
-            await call(number)
+        for _ in range(6):
+            await call(budget, made)
     finally:
         await redis_client.config_set("maxmemory", "0")
-    await asyncio.gather(*(call(number) for number in range(6, 20)))
+    await asyncio.gather(*(call(budget, made) for _ in range(14)))
     assert len(made) == 10

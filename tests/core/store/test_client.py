@@ -19,6 +19,7 @@ from core.store.redis.check import check
 from core.store.redis.client import connect, connection, guarded
 from core.store.redis.embedded import bound, find_server
 from tests.bounds import HANG_SECONDS
+from tests.redis_server import patient_connection
 
 
 @contextmanager
@@ -237,7 +238,7 @@ async def test_cancelled_calls_leave_no_partly_read_answer(redis_url: str) -> No
     """After any cancellation at any time, each later answer on a pooled connection belongs to its own command."""
     draw = random.Random(1)
     # On a busy machine forty calls at once may take longer than the bot itself allows; this test does not check that.
-    async with connection(redis_url, answer_timeout=HANG_SECONDS, connect_timeout=HANG_SECONDS) as redis:
+    async with patient_connection(redis_url) as redis:
         for number in range(50):
             await redis.set(f"key {number}", number)
 

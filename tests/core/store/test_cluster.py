@@ -33,6 +33,7 @@ from core.store.settings import SettingsStore
 from core.store.turns import Claimed, Duplicate, Queued, Renewed, Turns
 from tests.bounds import HANG_SECONDS
 from tests.core.core_harness import process
+from tests.redis_server import patient_connection
 from tests.redis_topologies import SLOTS, Nodes, Nursery, RedisProcess, cluster, move, server, until
 
 ANN = Author("U1", "Ann")
@@ -194,7 +195,7 @@ async def test_question_is_answered(nodes: Nodes) -> None:
 async def test_more_callers_than_connections(nodes: Nodes) -> None:
     """Two hundred simultaneous commands on one node, or on several, share the connections; none fails."""
     url = f"{nodes.url}?client_name=mine"
-    async with connection(url, answer_timeout=HANG_SECONDS, connect_timeout=HANG_SECONDS) as redis:
+    async with patient_connection(url) as redis:
         # This ignores the bot's own timeout for a step: on a busy machine our own part of so many commands takes
         # longer.
         @guarded(HANG_SECONDS)

@@ -8,9 +8,8 @@ from redis.asyncio import Redis
 
 from core.finding import Finding, Verdict
 from core.store.redis.check import check
-from core.store.redis.client import connection
 from core.store.redis.examine import examine
-from tests.bounds import HANG_SECONDS
+from tests.redis_server import patient_connection
 
 
 def wrong(found: Sequence[Finding]) -> list[Finding]:
@@ -25,7 +24,7 @@ async def test_a_user_that_may_not_write_is_named(redis_client: Redis, redis_url
     await redis_client.execute_command("ACL", "SETUSER", "weak", *rights)  # type: ignore[no-untyped-call]
     try:
         url = f"unix://weak:pw@{redis_url.removeprefix('unix://')}"
-        async with connection(url, answer_timeout=HANG_SECONDS, connect_timeout=HANG_SECONDS) as client:
+        async with patient_connection(url) as client:
             found = [each async for each in examine(client, await check(client))]
     finally:
         await redis_client.execute_command("ACL", "DELUSER", "weak")  # type: ignore[no-untyped-call]

@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from core.store.mailbox import DEFAULT_RETENTION, Mailboxes
 from core.store.presence import Presence
-from core.store.quotas import Demand, Granted, QuotaLimit
+from core.store.quotas import Demand, Granted, QuotaLimit, Quotas
 from core.store.ratelimits import RedisRateLimit
 from core.store.ratings import Ratings
 from core.store.records import ConversationLookups
@@ -50,7 +50,7 @@ def _load_all() -> None:
     redis = Redis()
     ConversationLookups(Mailboxes(redis, DEFAULT_RETENTION))
     Presence(redis, 60)
-    patient_quotas(redis)
+    Quotas(redis)
     RedisRateLimit(redis)
     Ratings(redis, 60)
     SettingsStore(redis, configured().core.defaults, {})
