@@ -3,10 +3,11 @@
 tests/conftest.py imports the fixtures.
 """
 
+import asyncio
 import os
 import subprocess
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,6 +16,7 @@ import pytest_asyncio
 from redis import Redis as BlockingRedis
 from redis.asyncio import Redis
 from redis.backoff import ConstantBackoff
+from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from core.store.quotas import Quotas
@@ -74,6 +76,16 @@ def patient_connection(url: str) -> AbstractAsyncContextManager[Redis]:
 def patient_quotas(redis: Redis) -> Quotas:
     """Quotas that do the same."""
     return Quotas(redis, answer_timeout=HANG_SECONDS)
+
+
+async def up(client: Redis) -> None:
+    """Wait until the server answers."""
+    async with asyncio.timeout(HANG_SECONDS):
+        while True:
+            with suppress(RedisError):
+                await client.ping()
+                return
+            await asyncio.sleep(0.01)
 
 
 # One round trip, however many keys there are: some tests look after each token.

@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError, RedisClusterException, RedisError, ResponseError
 
 from core.domain.errors import StoreError, UnusableStore
+from core.store.redis.awake import awake
 from core.store.redis.client import STEP_TIMEOUT_SECONDS, detail
 from core.store.redis.cluster import SLOTS, Cluster
 from core.store.redis.primary import Primary, SentinelPool
@@ -53,7 +54,7 @@ async def check(client: Redis, *, seconds: float = STEP_TIMEOUT_SECONDS) -> Serv
     kind = cast(Primary | Cluster, client)
     address = kind.address
     try:
-        async with asyncio.timeout(seconds):
+        async with awake(seconds):
             infos = await _cluster(kind) if isinstance(kind, Cluster) else [await _server(kind)]
     except (RedisError, RedisClusterException, OSError) as error:
         if address.kind is RedisKind.SENTINEL and (wrong := await _sentinels(client, address)):

@@ -17,12 +17,14 @@ from redis.exceptions import ConnectionError, RedisClusterException, RedisError,
 
 from core import metrics
 from core.domain.errors import StoreError, UnusableStore
+from core.store.redis.awake import awake, awakened
 from core.store.redis.cluster import Cluster
 from core.store.redis.primary import Primary, SentinelPool
 from core.store.redis.url import RedisAddress, RedisKind, parse
 
 MAX_CONNECTIONS = 20  # per process and server; a caller waits for a free one instead of failing
-ANSWER_TIMEOUT_SECONDS = 2.0  # for one answer from the server, and for a free connection
+# All these limits count only while this process runs (see `awake`).
+ANSWER_TIMEOUT_SECONDS = 2.0  # for one answer from the server
 CONNECT_TIMEOUT_SECONDS = 1.0
 # For a whole step: waiting for a connection, connecting, retrying and answering together. We give up on a hanging
 # server after ANSWER_TIMEOUT_SECONDS; this limits the sum, also on a machine that has little time for us.
@@ -60,14 +62,13 @@ def connect(
         "protocol": 3,
         "driver_info": _DRIVER,
     }
+    waiting: dict[str, Any] = {"timeout": None}  # for a free connection: the caller's `guarded` is the limit
     try:
         match address.kind:
             case RedisKind.SERVER:
-                return _primary(
-                    BlockingConnectionPool.from_url(address.url, timeout=answer_timeout, **settings), address
-                )
+                return _primary(BlockingConnectionPool.from_url(address.url, **waiting, **settings), address)
             case RedisKind.SENTINEL:
-                return _primary(_sentinels(address, {"timeout": answer_timeout, **settings}), address)
+                return _primary(_sentinels(address, waiting | settings), address)
             case RedisKind.CLUSTER:
                 # It has the same commands as a client for one server, but no common type.
                 return cast(Redis, _cluster(address, settings))
@@ -76,6 +77,7 @@ def connect(
 
 
 def _primary(pool: BlockingConnectionPool, address: RedisAddress) -> Primary:
+    pool.connection_class = awakened(pool.connection_class)
     pool.connection_class(**pool.connection_kwargs)  # otherwise only the first caller would find an invalid option
     return Primary.at(pool, address)
 
@@ -126,7 +128,7 @@ async def guarded(seconds: float = STEP_TIMEOUT_SECONDS, *, measured: bool = Tru
     task = asyncio.current_task()
     cancelled = task.cancelling() if task else 0
     try:
-        async with asyncio.timeout(seconds):
+        async with awake(seconds):
             yield
         if measured:
             metrics.REDIS_SECONDS.observe(time.perf_counter() - begun)

@@ -12,14 +12,13 @@ from tempfile import TemporaryDirectory
 
 import pytest
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from core.domain.errors import StoreError
 from core.store.redis.check import check
 from core.store.redis.client import connect, connection, guarded
 from core.store.redis.embedded import bound, find_server
 from tests.bounds import HANG_SECONDS
-from tests.redis_server import patient_connection
+from tests.redis_server import patient_connection, up
 
 
 @contextmanager
@@ -45,16 +44,6 @@ async def server(*settings: str) -> AsyncIterator[tuple[str, int]]:
                 await asyncio.sleep(0.01)
         writer.close()
         yield f"unix://{folder}/s", pid
-
-
-async def up(client: Redis) -> None:
-    """Wait until the server answers."""
-    async with asyncio.timeout(HANG_SECONDS):
-        while True:
-            with suppress(RedisError):
-                await client.ping()
-                return
-            await asyncio.sleep(0.01)
 
 
 @asynccontextmanager

@@ -35,6 +35,7 @@ from tests.bounds import HANG_SECONDS
 from tests.core.core_harness import process
 from tests.redis_server import patient_connection
 from tests.redis_topologies import SLOTS, Nodes, Nursery, RedisProcess, cluster, move, server, until
+from tests.stalls import LIMIT_SECONDS, answer_in_a_stall
 
 ANN = Author("U1", "Ann")
 PLACES = [Place("slack", "T1", f"C{number}", "17.1") for number in range(20)]
@@ -225,6 +226,18 @@ async def seen(redis: Redis, name: str) -> int:
                 async with guarded():
                     return int(await redis.llen(name))
             await asyncio.sleep(0.02)
+
+
+async def test_an_answer_during_a_stall_is_in_time(nodes: Nodes) -> None:
+    """Of a node whose address we were given, and of one that the Cluster named."""
+    first = nodes.url.partition(",")[0]
+    keys = {key_slot(name.encode()) * 3 // SLOTS: name for name in map(str, range(99))}
+    for number, node in enumerate(nodes.primaries):
+        async with connection(first, answer_timeout=LIMIT_SECONDS) as redis:
+            await seen(redis, keys[number])
+            with answer_in_a_stall(node, keys[number]):
+                async with guarded(HANG_SECONDS):
+                    assert await redis.rpush(keys[number], "once") == 1
 
 
 async def test_a_timeout_is_not_repeated(nodes: Nodes) -> None:
