@@ -362,9 +362,12 @@ async def test_several_sockets_survive_the_loss_of_one(redis_url: str) -> None:
         await room.until(lambda: len(room.calls("apps.connections.open")) == 4 and room.slack.sockets == 3)
 
 
-async def test_an_unavailable_socket_does_not_delay_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The bot answers over the sockets it has, and stops when asked to."""
-    monkeypatch.setattr(transport, "PING_SECONDS", 0.05)
+async def test_an_unavailable_socket_does_not_delay_the_others() -> None:
+    """The bot answers over the sockets it has, and stops when asked to.
+
+    With the usual time between pings, though that is also the time between tries: a socket whose pong is late is
+    replaced, which is impossible here.
+    """
     async with SlackServer() as slack:
         slack.faults.add("apps.connections.open", faults.slow(0))
         slack.faults.add("apps.connections.open", faults.server_error(), times=None)
