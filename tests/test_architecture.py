@@ -15,6 +15,7 @@ SOURCES = sorted(path.relative_to(ROOT) for folder in ("core", "bots") for path 
 ALLOWED: dict[str, set[str]] = {
     "core.text": set(),
     "core.pauses": set(),
+    "core.awake": set(),
     "core.domain": {"core.text"},
     "core.metrics": set(),
     "core.finding": set(),
@@ -28,18 +29,18 @@ ALLOWED: dict[str, set[str]] = {
     "core.files": {"core.domain", "core.pauses", "core.text"},
     # It runs in a process of its own: nothing of ours imports it.
     "core.files.child": {"core.files", "core.text", "core.untraced"},
-    "core.store.redis": {"core.domain", "core.finding", "core.metrics"},
+    "core.store.redis": {"core.awake", "core.domain", "core.finding", "core.metrics"},
     "core.store": {"core.domain", "core.settings", "core.ratelimit", "core.store.redis"},
     "core.summaries": {"core.domain", "core.metrics", "core.pauses", "core.prompt", "core.store", "core.store.redis"},
     "core.reply": {"core.domain", "core.markdown", "core.pauses", "core.ratelimit", "core.metrics"},
     "core.nebula.images": {"core.domain"},
     "core.nebula.http": {"core.domain"},
-    "core.nebula": {"core.domain", "core.metrics", "core.nebula.http", "core.nebula.images"},
+    "core.nebula": {"core.awake", "core.domain", "core.metrics", "core.nebula.http", "core.nebula.images"},
     "core.nebula.wrappers": {"core.domain", "core.prompt", "core.store", "core.nebula"},
     "core.access": {"core.domain", "core.settings", "core.store"},
     "core.commands": {"core.domain", "core.settings", "core.store", "core.text"},
     "core.turns": {
-        *("core.domain", "core.settings", "core.ratelimit", "core.prompt", "core.store", "core.reply"),
+        *("core.awake", "core.domain", "core.settings", "core.ratelimit", "core.prompt", "core.store", "core.reply"),
         *("core.access", "core.metrics", "core.summaries", "core.text", "core.files", "core.pauses"),
     },
     "core.inbound": {
@@ -48,7 +49,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "bots.slack.dialect": {"core.markdown", "core.text"},
     "bots.slack.api": {
-        *("core.domain", "core.ratelimit", "core.metrics", "core.text"),
+        *("core.awake", "core.domain", "core.ratelimit", "core.metrics", "core.text"),
         *("bots.http_port", "bots.proxy"),
     },
     "bots.slack.components": {
@@ -60,7 +61,7 @@ ALLOWED: dict[str, set[str]] = {
         *("bots.slack.api", "bots.slack.components", "bots.slack.dialect"),
     },
     "bots.slack.inbound": {
-        *("core.domain", "core.access", "core.commands", "core.inbound", "core.ratelimit", "core.text"),
+        *("core.awake", "core.domain", "core.access", "core.commands", "core.inbound", "core.ratelimit", "core.text"),
         *("bots.slack.api", "bots.slack.components", "bots.slack.dialect", "bots.slack.outbound"),
     },
     "bots.adapter": {"core.domain", "core.finding", "core.inbound", "core.ratelimit", "core.settings"},
@@ -71,7 +72,7 @@ ALLOWED: dict[str, set[str]] = {
     "bots.slack.manifest": {"core.commands", "core.inbound"},
     "bots.slack.config": {"core.domain", "core.settings", "bots.adapter"},
     "bots.slack.examine": {
-        *("core.domain", "core.finding", "core.text", "bots.adapter", "bots.http_port"),
+        *("core.awake", "core.domain", "core.finding", "core.text", "bots.adapter", "bots.http_port"),
         *("bots.slack.api", "bots.slack.config", "bots.slack.manifest"),
     },
     "bots.slack.app": {
@@ -88,19 +89,27 @@ ALLOWED: dict[str, set[str]] = {
         *("core.domain", "core.commands", "core.markdown", "core.pauses", "core.settings"),
         *("bots.discord.api", "bots.discord.components", "bots.discord.dialect"),
     },
-    "bots.discord.room": {"core.domain", "core.text", "bots.discord.api", "bots.discord.dialect"},
+    "bots.discord.room": {"core.awake", "core.domain", "core.text", "bots.discord.api", "bots.discord.dialect"},
     "bots.discord.introduction": {
         *("core.domain", "core.commands", "core.inbound", "bots.discord.api", "bots.discord.outbound"),
     },
     "bots.discord.inbound": {
-        *("core.domain", "core.commands", "core.inbound", "core.text", "bots.proxy", "bots.discord.introduction"),
+        *(
+            "core.awake",
+            "core.domain",
+            "core.commands",
+            "core.inbound",
+            "core.text",
+            "bots.proxy",
+            "bots.discord.introduction",
+        ),
         *("bots.discord.api", "bots.discord.components", "bots.discord.dialect", "bots.discord.outbound"),
         "bots.discord.room",
     },
     "bots.discord.config": {"core.domain", "core.settings", "bots.adapter"},
     "bots.discord.permissions": set(),
     "bots.discord.examine": {
-        *("core.domain", "core.finding", "core.text", "bots.adapter", "bots.proxy"),
+        *("core.awake", "core.domain", "core.finding", "core.text", "bots.adapter", "bots.proxy"),
         *("bots.discord.api", "bots.discord.components", "bots.discord.config", "bots.discord.permissions"),
     },
     "bots.discord.app": {
@@ -139,7 +148,7 @@ ALLOWED: dict[str, set[str]] = {
     "bots.alive": {"core.settings"},
     "bots.health": {"core.domain", "core.metrics", "bots.http_port"},
     "bots.doctor": {
-        *("core.domain", "core.finding", "core.nebula", "core.settings", "core.store.redis", "core.text"),
+        *("core.awake", "core.domain", "core.finding", "core.nebula", "core.settings", "core.store.redis", "core.text"),
         *("core.output", "core.version", "bots.adapter", "bots.compose", "bots.http_port", "bots.proxy"),
     },
     # Where concrete classes are chosen.

@@ -1,7 +1,6 @@
 """Examines the set-up in Discord: the token, the application, each server's permissions, the commands, the gateway, and
 one message in a named channel."""
 
-import asyncio
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterator
 from typing import Any, TypeVar
@@ -17,6 +16,7 @@ from bots.discord.components.commands import in_step, may_be_user_installed
 from bots.discord.config import DiscordConfig
 from bots.discord.permissions import PERMISSIONS, invite_url
 from bots.proxy import proxy_for
+from core.awake import awake
 from core.domain.errors import Forbidden, Gone, PlatformError, SlowDown, Unreachable
 from core.domain.options import Switch
 from core.finding import Finding, bad, note, well
@@ -192,7 +192,7 @@ async def _gateway(config: DiscordConfig, http: Http) -> AsyncIterator[Finding]:
 async def _hello(url: str) -> Finding:
     """Whether the gateway greets whoever connects. Without a sign-in that costs nothing."""
     try:
-        async with asyncio.timeout(CALL_SECONDS), aiohttp.ClientSession() as session:
+        async with awake(CALL_SECONDS), aiohttp.ClientSession() as session:
             asked = f"{url.rstrip('/')}/?v=10&encoding=json"
             async with session.ws_connect(asked, proxy=proxy_for(url)) as socket:
                 said = await socket.receive_json()
@@ -233,7 +233,7 @@ async def _message(http: Http, channel: str) -> Finding:
 async def _call(call: Awaitable[T]) -> T:
     """Await a call of Discord's, within its time. Raises PlatformError."""
     try:
-        async with asyncio.timeout(CALL_SECONDS):
+        async with awake(CALL_SECONDS):
             return await call
     except TimeoutError as error:
         raise Unreachable(f"no answer within {CALL_SECONDS:g} s") from error

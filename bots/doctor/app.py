@@ -12,6 +12,7 @@ from bots.doctor.nebula import NAME as NEBULA
 from bots.doctor.nebula import examine as examine_nebula
 from bots.doctor.printing import as_json, conclusion, show
 from bots.http_port import examine_port
+from core.awake import awake
 from core.finding import Finding, Verdict, bad
 from core.output import say
 from core.settings.config import Config
@@ -68,7 +69,7 @@ async def _bounded(name: str, part: Findings) -> list[Finding]:
     """What a part finds within its time; what it found before counts in any case."""
     found: list[Finding] = []
     try:
-        async with asyncio.timeout(PART_SECONDS), aclosing(part) as findings:
+        async with awake(PART_SECONDS), aclosing(part) as findings:
             async for finding in findings:
                 found.append(finding)  # noqa: PERF401 - what came before a timeout is kept
     except TimeoutError:

@@ -21,13 +21,14 @@ class FirstLook:
     """What the first looks at Nebula have shown.
 
     `refusal`: why no answer is to be expected, "" once Nebula has taken our key. `finding`: the newest look. `looked`:
-    set after the first one.
+    set after the first one. `reported`: set by who has told `finding`; what comes later is logged here.
     """
 
     def __init__(self) -> None:
         self.refusal = "Nebula has not answered yet"
         self.finding: Finding = note(NAME, "has not answered yet")
         self.looked = asyncio.Event()
+        self.reported = False
 
     async def run(self, check: Callable[[], Awaitable[Sequence[ModelInfo]]], model: str) -> None:
         """Look until Nebula takes our key, and whether it offers the model. `check`: returns the list of models, or
@@ -55,8 +56,7 @@ class FirstLook:
 
     def _found(self, found: Finding) -> None:
         self.finding, self.refusal = found, ""
-        # At the start the report says it.
-        if self.looked.is_set() and found.verdict is Verdict.BAD:
+        if self.reported and found.verdict is Verdict.BAD:
             log.warning("Nebula: %s; %s", found.text, found.mend)
         self.looked.set()
 

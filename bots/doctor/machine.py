@@ -1,6 +1,5 @@
 """Examines the machine: Python and the installed libraries, disk, clock, and the ports that the bot opens."""
 
-import asyncio
 import email.utils
 import os
 import re
@@ -15,6 +14,7 @@ from pathlib import Path
 import aiohttp
 
 from bots.proxy import proxy_for
+from core.awake import awake
 from core.finding import Finding, bad, note, well
 from core.settings.config import Config
 from core.version import running
@@ -91,7 +91,7 @@ def _files() -> Iterator[Finding]:
 async def _clock(url: str) -> AsyncGenerator[Finding, None]:
     """How far the clock is from that of a server; nothing if none tells the time."""
     try:
-        async with asyncio.timeout(CALL_SECONDS), aiohttp.ClientSession() as session:
+        async with awake(CALL_SECONDS), aiohttp.ClientSession() as session:
             before = time.time()
             async with session.get(url, proxy=proxy_for(url), allow_redirects=False) as response:
                 told = response.headers.get("Date", "")

@@ -1,8 +1,8 @@
 """Examines Nebula: whether its address is right, it takes our key, offers our model, and answers with one token."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Sequence
 
+from core.awake import awake
 from core.domain.chat import Catalog, ChatMessage, ChatRequest, ModelInfo
 from core.domain.errors import (
     BadKey,
@@ -79,7 +79,7 @@ async def examine(config: Config, client: Nebula) -> AsyncGenerator[Finding, Non
         return
     seen: Finding | None = None  # what is wrong with the list of models
     try:
-        async with asyncio.timeout(LIST_SECONDS):
+        async with awake(LIST_SECONDS):
             models = await client.check()
     except (ModelError, TimeoutError) as error:
         failed = error if isinstance(error, ModelError) else ModelTimeout(f"no answer within {LIST_SECONDS:g} s")
@@ -110,7 +110,7 @@ async def _token(config: Config, client: Nebula, *, after: Finding | None) -> Fi
     model = config.nebula_model
     request = ChatRequest(model, (ChatMessage("user", "Say yes."),), max_tokens=1)
     try:
-        async with asyncio.timeout(ANSWER_SECONDS):
+        async with awake(ANSWER_SECONDS):
             await client.complete(request)
     except NoAnswer:  # it only thought
         pass

@@ -33,6 +33,7 @@ async def report(
             for each in platforms if listen else ():
                 await each.ready.wait()
     found = [*known, look.finding]
+    look.reported = True
     for each in platforms:
         said = list(each.report(about)) if isinstance(each, Examines) else []
         away = bool(said) and all(one.verdict is Verdict.BAD for one in said)  # it says itself why

@@ -1,6 +1,5 @@
 """Examines the set-up in Slack: the tokens, the app's scopes, Socket Mode, and one message in a named channel."""
 
-import asyncio
 import re
 from collections.abc import AsyncGenerator, Awaitable, Collection, Sequence
 from contextlib import aclosing
@@ -15,6 +14,7 @@ from bots.slack.api.client import Web
 from bots.slack.api.errors import NoApi, code_of
 from bots.slack.config import SlackConfig
 from bots.slack.manifest import FOR_AGENTS, FOR_HISTORY, OPTIONAL, SCOPES
+from core.awake import awake
 from core.domain.errors import PlatformError, SlowDown, Unreachable
 from core.finding import Finding, bad, note, well
 from core.text import one_line
@@ -162,7 +162,7 @@ def failed(error: PlatformError, variable: str, mend: str) -> Finding:
 async def call(asked: Awaitable[T]) -> T:
     """Await a call of Slack's, within its time. Raises PlatformError."""
     try:
-        async with asyncio.timeout(CALL_SECONDS):
+        async with awake(CALL_SECONDS):
             return await asked
     except TimeoutError as error:
         raise Unreachable(f"no answer within {CALL_SECONDS:g} s") from error

@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 
+from core.awake import awake
 from core.domain.chat import Catalog, ModelInfo
 
 # The five models of the API page, with its short names. Only the live catalog knows their sizes.
@@ -210,7 +211,7 @@ class CatalogCache:
         for source in self._sources:
             try:
                 # each source gets a share, so that one that hangs leaves time for the next
-                async with asyncio.timeout(self._patience / len(self._sources) / (2 if known else 1)):
+                async with awake(self._patience / len(self._sources) / (2 if known else 1)):
                     found = await source()
             except Exception:  # noqa: BLE001  however a source fails, the next one may work
                 continue

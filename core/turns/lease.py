@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
+from core.awake import awake
 from core.domain.errors import Stale, StoreError
 from core.domain.page import Page
 from core.domain.ports import Surface
@@ -121,7 +122,7 @@ class Lease:
     async def _renew(self, timeout_seconds: float | None = None) -> None:
         asked = time.monotonic()
         try:
-            async with asyncio.timeout(timeout_seconds):
+            async with awake(timeout_seconds):
                 renewed = await self._turns.renew(self._turn, self.progress)
         except Stale:
             raise

@@ -1,6 +1,5 @@
 """Reads the room around a question when it is answered, in time, and keeps nothing of what was said."""
 
-import asyncio
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -8,6 +7,7 @@ from itertools import takewhile
 
 from cachetools import TTLCache
 
+from core.awake import awake
 from core.domain.chat import Picture
 from core.domain.conversation import Exchange, Place, digest
 from core.domain.errors import Forbidden, Gone, PlatformError
@@ -76,7 +76,7 @@ class RoomReader:
     async def channel_name(self, place: Place) -> str:
         """The name of this channel, "" if it is not known in time; never raises."""
         try:
-            async with asyncio.timeout(self._seconds):
+            async with awake(self._seconds):
                 return await self._surfaces.channel_name(place)
         except (TimeoutError, PlatformError) as error:
             log.info("can't look up the name of a channel: %s: %s", type(error).__name__, error)
@@ -88,7 +88,7 @@ class RoomReader:
         """What can be read in time; never raises."""
         question = turn.question
         try:
-            async with asyncio.timeout(self._seconds):
+            async with awake(self._seconds):
                 return await self._surfaces.surroundings(_newest(turn), reach)
         except TimeoutError:
             gap = Gap.TIME

@@ -50,3 +50,22 @@ async def test_the_report_waits_for_nebula_and_the_platforms(caplog: pytest.LogC
     assert "is not connected yet" not in caplog.text
     assert "has not answered yet" not in caplog.text
     assert "✓ Nebula: key accepted, 1 model, m among them" in caplog.messages
+
+
+async def test_what_is_wrong_with_nebula_is_said_also_after_the_report(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A list of models that comes late, without the model that shall answer."""
+    monkeypatch.setattr(start, "REPORT_SECONDS", 0.0)
+    look = FirstLook()
+    await start.report([], look, [], Examination())
+    await look.run(offered, "gpt-x")
+    assert any("gpt-x" in line for line in caplog.messages)
+
+
+async def test_what_is_wrong_with_nebula_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    """By the report, where that comes later than the list of models."""
+    look = FirstLook()
+    await look.run(offered, "gpt-x")
+    await start.report([], look, [], Examination())
+    assert len([line for line in caplog.messages if "gpt-x" in line]) == 1

@@ -19,6 +19,7 @@ from bots.discord.inbound.people import author_of, names_of
 from bots.discord.outbound.interaction_responses import defer
 from bots.discord.room.files import Brought
 from bots.discord.room.reader import Reader
+from core.awake import awake
 from core.domain.conversation import Place, ResponseToken
 from core.domain.errors import PlatformError, StoreError
 from core.domain.question import Question
@@ -125,6 +126,6 @@ class Asking:
 
         if interaction.guild_id is not None and not place.visiting:
             with suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK_UP_SECONDS):
+                async with awake(_LOOK_UP_SECONDS):
                     await asyncio.gather(*map(look_up, missing), return_exceptions=True)
         return in_words(text, guild, people)

@@ -26,6 +26,7 @@ from bots.discord.room.said import (
     role_of,
     said,
 )
+from core.awake import awake
 from core.domain.conversation import digest
 from core.domain.errors import Forbidden, Gone, PlatformError, SlowDown, Unreachable
 from core.domain.options import Context
@@ -74,7 +75,7 @@ class Reader:
         heard = self._heard.get(question.message or question.id, UNHEARD)
         reading = _Reading(self._history, self._access, question, reach, view, heard)
         try:
-            async with asyncio.timeout(SECONDS):
+            async with awake(SECONDS):
                 await reading.run()
         except TimeoutError:
             reading.gaps.add(Gap.TIME)
@@ -83,7 +84,7 @@ class Reader:
     async def message(self, channel: str, message: str, view: GuildView) -> Brought | None:
         """A message that somebody chose with its files, read anew; None if Discord does not show it. Never raises."""
         try:
-            async with asyncio.timeout(SECONDS):
+            async with awake(SECONDS):
                 found = await self._history.message(channel, message)
             said = chosen(found, view)
         except (PlatformError, TimeoutError, AttributeError, KeyError, TypeError, ValueError):

@@ -10,6 +10,7 @@ from bots.slack.api.client import Web
 from bots.slack.api.errors import code_of, lasting
 from bots.slack.api.lookups import CallBudget, Lookups, Starter
 from bots.slack.api.workspace import PATIENCE, Identity, Patience
+from core.awake import awake
 from core.domain.conversation import Author, Place, Rights
 from core.domain.errors import PlatformError, UserError
 from core.ratelimit.shared import SharedRateLimit
@@ -83,7 +84,7 @@ class People:
         """Look up those whose names are not known or old, within the patience."""
         old = [each for each in asked if each[1].known(each[0], NAMES_MAX_AGE_SECONDS) is None][:MAX_LOOKUPS]
         try:
-            async with asyncio.timeout(self._patience.names), asyncio.TaskGroup() as group:
+            async with awake(self._patience.names), asyncio.TaskGroup() as group:
                 for key, kept, most in old:
                     group.create_task(kept.get(key, NAMES_MAX_AGE_SECONDS, most))
         except TimeoutError:
@@ -139,7 +140,7 @@ class People:
 
     async def _current(self, kept: Lookups[Mapping[str, Any]], key: str, most: int) -> Mapping[str, Any] | None:
         try:
-            async with asyncio.timeout(self._patience.rights):
+            async with awake(self._patience.rights):
                 return await kept.get(key, RIGHTS_MAX_AGE_SECONDS, most)
         except TimeoutError:
             log.warning("Slack did not return in time what somebody may change")
@@ -149,7 +150,7 @@ class People:
         """Return whether the bot is missing from this conversation, None if Slack does not say so in time. Never
         cached: it may have just been invited."""
         try:
-            async with asyncio.timeout(self._patience.names):
+            async with awake(self._patience.names):
                 info = await self._of_channels.call(CHANNELS.authors, lambda: self._channel(channel))
         except TimeoutError:
             return None

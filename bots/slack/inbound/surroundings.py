@@ -18,6 +18,7 @@ from bots.slack.inbound.events import attachments, content, is_said, mentions
 from bots.slack.inbound.payloads import TS, Json, nested, string
 from bots.slack.inbound.text import IncomingText
 from bots.slack.outbound.surface import answered_question
+from core.awake import awake
 from core.domain.conversation import Place
 from core.domain.errors import Forbidden, Gone, PlatformError
 from core.domain.options import Context
@@ -257,7 +258,7 @@ class SlackSurroundings:
         if not any(map(self._capabilities.granted, _HISTORY)):
             return frozenset({Gap.PERMISSION})
         try:
-            async with asyncio.timeout(self._patience.room):
+            async with awake(self._patience.room):
                 await read()
         except Gone as error:
             # So Slack says also of a channel that the bot is not in.

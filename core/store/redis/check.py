@@ -8,8 +8,8 @@ from typing import Any, cast
 from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError, RedisClusterException, RedisError, ResponseError
 
+from core.awake import awake
 from core.domain.errors import StoreError, UnusableStore
-from core.store.redis.awake import awake
 from core.store.redis.client import STEP_TIMEOUT_SECONDS, detail
 from core.store.redis.cluster import SLOTS, Cluster
 from core.store.redis.primary import Primary, SentinelPool

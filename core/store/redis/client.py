@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.cluster import ClusterNode
+from redis.asyncio.connection import AbstractConnection, UnixDomainSocketConnection
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import MasterNotFoundError, Sentinel
 from redis.backoff import ExponentialWithJitterBackoff
@@ -16,8 +17,8 @@ from redis.driver_info import DriverInfo
 from redis.exceptions import ConnectionError, RedisClusterException, RedisError, TimeoutError
 
 from core import metrics
+from core.awake import awake
 from core.domain.errors import StoreError, UnusableStore
-from core.store.redis.awake import awake, awakened
 from core.store.redis.cluster import Cluster
 from core.store.redis.primary import Primary, SentinelPool
 from core.store.redis.url import RedisAddress, RedisKind, parse
@@ -77,7 +78,7 @@ def connect(
 
 
 def _primary(pool: BlockingConnectionPool, address: RedisAddress) -> Primary:
-    pool.connection_class = awakened(pool.connection_class)
+    pool.connection_class = _awakened(pool.connection_class)
     pool.connection_class(**pool.connection_kwargs)  # otherwise only the first caller would find an invalid option
     return Primary.at(pool, address)
 
@@ -97,8 +98,42 @@ def _sentinels(address: RedisAddress, settings: dict[str, Any]) -> SentinelPool:
 def _cluster(address: RedisAddress, settings: dict[str, Any]) -> Cluster:
     nodes = [ClusterNode(*each) for each in address.hosts]
     client = Cluster(startup_nodes=nodes, ssl=address.tls, **Cluster.OPTIONS, **settings | dict(address.options))
+    client.connection_kwargs["connection_class"] = _awakened(client.connection_kwargs["connection_class"])
     client.address = address
     return client
+
+
+class _Awake(AbstractConnection):
+    """In front of one of redis-py's connections: its limits for an answer and for connecting are those of `awake`."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._answer_timeout, self.socket_timeout = self.socket_timeout, None
+
+    async def read_response(self, disable_decoding: bool = False, timeout: float | None = None, **options: Any) -> Any:
+        """As in the library. The end of a `timeout`, which a subscriber's read has, is no error and counts as ever."""
+        try:
+            async with awake(self._answer_timeout if timeout is None else None):
+                return await super().read_response(disable_decoding, timeout, **options)
+        except asyncio.TimeoutError:  # noqa: UP041 - not the library's
+            raise TimeoutError(f"Timeout reading from {self._host_error()}") from None
+
+    async def _connect(self) -> None:
+        connect = super()._connect  # type: ignore[safe-super]  # it stands in front of a class that has it
+        # Connecting to a local socket never waits, and includes the handshake there.
+        if isinstance(self, UnixDomainSocketConnection):
+            return cast(None, await connect())  # type: ignore[no-untyped-call]
+        timeout, self.socket_connect_timeout = self.socket_connect_timeout, None
+        try:
+            async with awake(timeout):
+                await connect()  # type: ignore[no-untyped-call]
+        finally:
+            self.socket_connect_timeout = timeout  # closing has the same limit
+
+
+def _awakened(kind: type[AbstractConnection]) -> type[AbstractConnection]:
+    """This class of connections, with limits that count only while this process runs."""
+    return type(kind.__name__, (_Awake, kind), {})
 
 
 def _once() -> Retry:

@@ -17,7 +17,6 @@ from redis.exceptions import (
     TimeoutError,
 )
 
-from core.store.redis.awake import awakened
 from core.store.redis.url import RedisAddress, RedisKind
 
 # What this package uses of redis-py's Cluster beyond its documented interface, verified in 8.1.0: all of it is here.
@@ -25,7 +24,6 @@ from core.store.redis.url import RedisAddress, RedisKind
 #   commands_parser                     else the table of commands is loaded with each look-up of the slots
 #   _execute_command                    else callers that find no free connection try again until they get one
 #   _initialize                         else a process asks again who serves a lost slot only after another failure
-#   connection_kwargs                   else a stall of the loop ends the calls that run
 #   last_failed_node_name               in `initialize`: without it TypeError; in errors: the lost node is asked again
 #   nodes_manager: slots_cache, aclose  without them AttributeError, at the start and at the end
 # tests/core/store/test_cluster.py loses and moves nodes of a real Cluster, and so notices a changed meaning.
@@ -47,7 +45,6 @@ class Cluster(RedisCluster):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self.connection_kwargs["connection_class"] = awakened(self.connection_kwargs["connection_class"])
         self.commands_parser = _CommandTable()
         self._waiting: dict[str, asyncio.Semaphore] = {}  # the callers that wait for a connection, by node
 

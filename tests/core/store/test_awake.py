@@ -6,8 +6,8 @@ from functools import partial
 
 import pytest
 
+from core.awake import awake
 from core.domain.errors import StoreError
-from core.store.redis.awake import awake
 from core.store.redis.client import connection, guarded
 from tests.bounds import HANG_SECONDS
 from tests.redis_server import up
