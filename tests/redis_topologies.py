@@ -1,6 +1,7 @@
 """Real topologies for the tests, with the same server program: a primary with a replica and Sentinels, and a Cluster.
 
-Everything is tuned for speed: a loss is noticed within half a second. Nothing is kept on disk.
+Everything is tuned for speed. Nothing is kept on disk. A server that only stands still is not given up, unless a test
+says so (`lose_after`).
 """
 
 import asyncio
@@ -28,6 +29,8 @@ SERVICE = "nebula"
 # before it loads what it was sent, and after a diskless copy the primary before it sends more.
 SYNC_AT_ONCE = ("--repl-diskless-sync", "no", "--repl-diskless-load", "on-empty-db")
 SLOTS = 16_384
+LOSS_MS = 500  # a test that waits for a failover lets a server that is silent for this long count as lost
+STALL_MS = 60_000  # in all others, no stall of a server may be a loss
 TOPOLOGY_WAIT_SECONDS = HANG_SECONDS  # the longest wait for a topology
 
 
@@ -48,7 +51,7 @@ class RedisProcess:
             password=self.password or None,
             decode_responses=True,
             retry=retry,
-            socket_timeout=5,
+            socket_timeout=HANG_SECONDS,
             protocol=2,
         ) as client:
             yield client
@@ -73,6 +76,11 @@ class Guarded:
     replica: RedisProcess
     sentinels: tuple[RedisProcess, ...]
 
+    def lose_after(self, milliseconds: int) -> None:
+        """Give a server up that is silent for this long."""
+        for each in self.sentinels:
+            _asks(each, "SENTINEL", "SET", SERVICE, "down-after-milliseconds", milliseconds)
+
 
 @dataclass(frozen=True, slots=True)
 class Nodes:
@@ -81,6 +89,11 @@ class Nodes:
     url: str
     primaries: tuple[RedisProcess, ...]
     replicas: tuple[RedisProcess, ...] = ()
+
+    def lose_after(self, milliseconds: int) -> None:
+        """Give a node up that is silent for this long."""
+        for each in (*self.primaries, *self.replicas):
+            _asks(each, "CONFIG", "SET", "cluster-node-timeout", milliseconds)
 
 
 @contextmanager
@@ -127,8 +140,8 @@ class Nursery:
         return taken
 
     def _bear(self, many: int) -> None:
-        settings = ("--cluster-enabled", "yes", "--cluster-node-timeout", "500", "--cluster-require-full-coverage")
-        more = ("no", "--cluster-replica-validity-factor", "0", *SYNC_AT_ONCE)
+        settings = ("--cluster-enabled", "yes", "--cluster-node-timeout", str(LOSS_MS))
+        more = ("--cluster-require-full-coverage", "no", "--cluster-replica-validity-factor", "0", *SYNC_AT_ONCE)
         while len(self._nodes) < many:
             node = started(*settings, *more, "--cluster-port", str(free_port()))
             self._nodes.append(self._stack.enter_context(node))
@@ -158,11 +171,12 @@ def cluster(replicas: int = 0, *, slots: int = SLOTS, nursery: Nursery | None = 
             _asks(node, "CLUSTER", "REPLICATE", name)
         for node in spares:
             _until(lambda node=node: _asks(node, "INFO", "replication").get("master_link_status") == "up")  # type: ignore[misc]
-        for node in nodes:
-            _until(lambda node=node: _served(node) == slots)  # type: ignore[misc]
-            _until(lambda node=node: _has_replicas(node, replicas))  # type: ignore[misc]
         hosts = ",".join(f"127.0.0.1:{node.port}" for node in primaries)
-        yield Nodes(f"redis+cluster://{hosts}", tuple(primaries), tuple(spares))
+        found = Nodes(f"redis+cluster://{hosts}", tuple(primaries), tuple(spares))
+        _until(lambda: all(_served(node) == slots and _has_replicas(node, replicas) for node in nodes))
+        found.lose_after(STALL_MS)  # not before: with this the nodes tell each other less often
+        _until(lambda: all(_served(node) == slots for node in nodes))  # unless one stood still just before
+        yield found
 
 
 @contextmanager
@@ -198,7 +212,7 @@ def started(*settings: str, program: tuple[str, ...] = (), password: str = "") -
 def _sentinel(primary: RedisProcess, password: str) -> Iterator[RedisProcess]:
     lines = [
         f"sentinel monitor {SERVICE} 127.0.0.1 {primary.port} 1",
-        f"sentinel down-after-milliseconds {SERVICE} 400",
+        f"sentinel down-after-milliseconds {SERVICE} {STALL_MS}",
         f"sentinel failover-timeout {SERVICE} 1500",
     ]
     if primary.password:
@@ -246,7 +260,7 @@ def move(nodes: Nodes, slot: int, owner: RedisProcess, target: RedisProcess) -> 
     _asks(target, "CLUSTER", "SETSLOT", slot, "IMPORTING", names[owner])
     _asks(owner, "CLUSTER", "SETSLOT", slot, "MIGRATING", names[target])
     if keys := _asks(owner, "CLUSTER", "GETKEYSINSLOT", slot, 1000):
-        _asks(owner, "MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys)
+        _asks(owner, "MIGRATE", "127.0.0.1", target.port, "", 0, round(HANG_SECONDS * 1000), "KEYS", *keys)
     for each in (target, owner, *nodes.primaries):
         _asks(each, "CLUSTER", "SETSLOT", slot, "NODE", names[target])
 

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from redis.asyncio import Redis
 
-from core.store.redis.client import connection
+from tests.redis_server import patient_connection
 
 
 class Line:
@@ -63,5 +63,5 @@ async def line(url: str) -> AsyncIterator[tuple[Line, Redis]]:
     carrier = Line(parts.path)
     listener = await asyncio.start_server(carrier.carry, "127.0.0.1", 0)
     port = listener.sockets[0].getsockname()[1]
-    async with listener, connection(f"redis://127.0.0.1:{port}?{parts.query}") as redis:
+    async with listener, patient_connection(f"redis://127.0.0.1:{port}?{parts.query}") as redis:
         yield carrier, redis

@@ -87,7 +87,7 @@ async def test_check_names_the_server(redis_client: Redis) -> None:
 
 async def test_check_warns_of_eviction() -> None:
     """A server that evicts keys when full is usable, with a warning that says what to set."""
-    async with server("--maxmemory-policy", "allkeys-lru") as (url, _), connection(url) as client:
+    async with server("--maxmemory-policy", "allkeys-lru") as (url, _), patient_connection(url) as client:
         (warning,) = (await check(client)).warnings
     assert "allkeys-lru" in warning
     assert "noeviction" in warning
@@ -120,7 +120,7 @@ async def test_check_says_that_a_server_may_not_speak_tls() -> None:
 @pytest.mark.parametrize("user", ["", ":wr0ng@"])
 async def test_check_says_that_the_password_is_refused(user: str) -> None:
     """A missing or wrong password gives a sentence that points to REDIS_URL and quotes no part of it."""
-    async with server("--requirepass", "right") as (url, _), connection(f"unix://{user}{url[7:]}") as client:
+    async with server("--requirepass", "right") as (url, _), patient_connection(f"unix://{user}{url[7:]}") as client:
         with pytest.raises(StoreError, match=r"rejects the user or password .*REDIS_URL") as caught:
             await check(client)
     assert "wr0ng" not in str(caught.value)
@@ -193,14 +193,14 @@ async def test_a_timeout_is_not_repeated() -> None:
                     await client.rpush("list", "once")
         finally:
             os.kill(pid, signal.SIGCONT)
-        async with connection(url) as other:
+        async with patient_connection(url) as other:
             await up(other)
             assert await other.llen("list") == 1
 
 
 async def test_a_lost_connection_is_repeated() -> None:
     """A connection that the server closed while idle is not an error for the next command."""
-    async with server() as (url, _), connection(url) as client, connection(url) as other:
+    async with server() as (url, _), patient_connection(url) as client, patient_connection(url) as other:
         await client.ping()
         await other.client_kill_filter(_type="normal", skipme=True)
         async with guarded():

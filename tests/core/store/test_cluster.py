@@ -34,7 +34,7 @@ from core.store.turns import Claimed, Duplicate, Queued, Renewed, Turns
 from tests.bounds import HANG_SECONDS
 from tests.core.core_harness import process
 from tests.redis_server import patient_connection
-from tests.redis_topologies import SLOTS, Nodes, Nursery, RedisProcess, cluster, move, server, until
+from tests.redis_topologies import LOSS_MS, SLOTS, Nodes, Nursery, RedisProcess, cluster, move, server, until
 from tests.stalls import LIMIT_SECONDS, answer_in_a_stall
 
 ANN = Author("U1", "Ann")
@@ -117,7 +117,7 @@ async def converse(turns: Turns, place: Place) -> None:
 
 async def test_every_step_of_turns(nodes: Nodes) -> None:
     """Twenty conversations in eight partitions, on all nodes, go through every step."""
-    async with connection(nodes.url) as redis:
+    async with patient_connection(nodes.url) as redis:
         turns = Turns(redis, partitions=8)
         for place in PLACES:
             await converse(turns, place)
@@ -129,10 +129,10 @@ async def test_every_step_of_turns(nodes: Nodes) -> None:
 
 async def test_every_step_of_settings_rate_limits_and_ratings(nodes: Nodes) -> None:
     """Settings, counts and votes of twenty channels, whose scopes are in different slots, are found again."""
-    async with connection(nodes.url) as redis:
+    async with patient_connection(nodes.url) as redis:
         settings, limits = (
             SettingsStore(redis, Config(**NO_SETTINGS).defaults, PLATFORM_DEFAULTS),
-            RedisRateLimit(redis),
+            RedisRateLimit(redis, answer_timeout=HANG_SECONDS),
         )
         ratings = Ratings(redis, 60)
 
@@ -155,7 +155,11 @@ async def test_every_step_of_settings_rate_limits_and_ratings(nodes: Nodes) -> N
 async def test_signal_reaches_all_nodes(nodes: Nodes) -> None:
     """A process receives a stop for any slot of the turn, and on any node that it listens to."""
     heard: list[str] = []
-    async with connection(nodes.url) as redis, connection(nodes.url) as other, asyncio.TaskGroup() as group:
+    async with (
+        patient_connection(nodes.url) as redis,
+        patient_connection(nodes.url) as other,
+        asyncio.TaskGroup() as group,
+    ):
         turns = Turns(redis, partitions=8)
         listening = group.create_task(Turns(other).signals.listen(heard.append, lambda _: None, lambda _: None))
         await until(lambda: any(map(listeners, nodes.primaries)))
@@ -170,7 +174,7 @@ async def test_signal_reaches_all_nodes(nodes: Nodes) -> None:
 async def test_conversation_moves_with_its_slot_to_another_node(nodes: Nodes) -> None:
     """When slots move to other nodes, a conversation continues there with everything stored of it."""
     place = PLACES[0]
-    async with connection(nodes.url) as redis:
+    async with patient_connection(nodes.url) as redis:
         turns = Turns(redis, partitions=8)
         assert isinstance(await turns.accept(Lane(Conversation(place.name)), question(place, 1), "request 1"), Claimed)
         slot = key_slot(turns.mailboxes.key("c", Conversation(place.name)).encode())
@@ -189,7 +193,7 @@ async def test_conversation_moves_with_its_slot_to_another_node(nodes: Nodes) ->
 
 async def test_question_is_answered(nodes: Nodes) -> None:
     """A process of the bot's core works on a Cluster just as on one server."""
-    async with NebulaServer() as model, connection(nodes.url) as redis, process(redis, model) as bot:
+    async with NebulaServer() as model, patient_connection(nodes.url) as redis, process(redis, model) as bot:
         assert await bot.answer("hi")
 
 
@@ -257,7 +261,7 @@ async def test_a_timeout_is_not_repeated(nodes: Nodes) -> None:
 
 async def test_check_names_the_servers(nodes: Nodes) -> None:
     """A complete Cluster is reported with its version."""
-    async with connection(nodes.url) as redis:
+    async with patient_connection(nodes.url) as redis:
         found = await check(redis)
     assert found.name in ("Redis", "Valkey")
     assert found.warnings == ()
@@ -277,7 +281,7 @@ async def test_check_warns_of_eviction_on_one_node(nodes: Nodes) -> None:
     with nodes.primaries[2].talk() as client:
         client.config_set("maxmemory-policy", "allkeys-lru")
         try:
-            async with connection(nodes.url) as redis:
+            async with patient_connection(nodes.url) as redis:
                 (warning,) = (await check(redis)).warnings
         finally:
             client.config_set("maxmemory-policy", "noeviction")
@@ -286,7 +290,7 @@ async def test_check_warns_of_eviction_on_one_node(nodes: Nodes) -> None:
 
 async def test_check_wants_the_address_of_a_cluster(nodes: Nodes) -> None:
     """A Cluster's node under redis:// would refuse most keys: the sentence says how the address must begin."""
-    async with connection(f"redis://127.0.0.1:{nodes.primaries[0].port}") as redis:
+    async with patient_connection(f"redis://127.0.0.1:{nodes.primaries[0].port}") as redis:
         with pytest.raises(StoreError, match=r"node of a Cluster.*redis\+cluster://"):
             await check(redis)
 
@@ -294,7 +298,7 @@ async def test_check_wants_the_address_of_a_cluster(nodes: Nodes) -> None:
 async def test_check_refuses_a_single_server_as_a_cluster() -> None:
     """A server that is not a Cluster's node is recognised."""
     with server() as single:
-        async with connection(f"redis+cluster://127.0.0.1:{single.port}") as redis:
+        async with patient_connection(f"redis+cluster://127.0.0.1:{single.port}") as redis:
             with pytest.raises(StoreError, match=r"is not a Cluster.*redis://"):
                 await check(redis)
 
@@ -302,7 +306,7 @@ async def test_check_refuses_a_single_server_as_a_cluster() -> None:
 async def test_check_refuses_a_cluster_without_all_slots(nursery: Nursery) -> None:
     """Slots that no node serves would mean unreachable conversations, until a node gets them."""
     with cluster(slots=16_000, nursery=nursery) as nodes:
-        async with connection(nodes.url) as redis:
+        async with patient_connection(nodes.url) as redis:
             with pytest.raises(StoreError, match=rf"only 16000 of {SLOTS} slots"):
                 await check(redis)
             key = _key_in(16_000, SLOTS)
@@ -324,7 +328,7 @@ async def test_check_says_where_no_node_listens() -> None:
     """Unreachable nodes give a sentence with their addresses and without the password."""
     with server() as single:
         single.kill()
-        async with connection(f"redis+cluster://bot:hunter2@127.0.0.1:{single.port}") as redis:
+        async with patient_connection(f"redis+cluster://bot:hunter2@127.0.0.1:{single.port}") as redis:
             with pytest.raises(StoreError, match=rf"Can't reach Redis at 127\.0\.0\.1:{single.port} ") as caught:
                 await check(redis)
     assert "hunter2" not in str(caught.value)
@@ -337,12 +341,13 @@ async def test_a_lost_node_takes_only_its_own_slots(nursery: Nursery, how: signa
         async with connection(nodes.url, answer_timeout=0.5, connect_timeout=0.5) as redis:
             await check(redis)
             turns, settings = (
-                Turns(redis, partitions=8),
+                Turns(redis, Retention(lease=3600), partitions=8),
                 SettingsStore(redis, Config(**NO_SETTINGS).defaults, PLATFORM_DEFAULTS),
             )
             lost = nodes.primaries[0]
             on_it = {place.name for place in PLACES if _on_first(turns, place)}
             assert 0 < len(on_it) < len(PLACES)
+            nodes.lose_after(LOSS_MS)  # before and after the others notice it
             os.kill(lost.process.pid, how)
             try:
 
@@ -385,7 +390,7 @@ async def test_listener_moves_to_another_node(nursery: Nursery) -> None:
     """When a process loses the node that it listens on, it hears of stops on another."""
     heard: list[str] = []
     with cluster(nursery=nursery) as nodes:
-        async with connection(nodes.url) as redis, asyncio.TaskGroup() as group:
+        async with patient_connection(nodes.url) as redis, asyncio.TaskGroup() as group:
             listening = group.create_task(Turns(redis).signals.listen(heard.append, lambda _: None, lambda _: None))
             await until(lambda: any(map(listeners, nodes.primaries)))
             first = next(node for node in nodes.primaries if listeners(node))
@@ -402,12 +407,13 @@ async def test_listener_moves_to_another_node(nursery: Nursery) -> None:
 async def test_replica_takes_over(nursery: Nursery) -> None:
     """After a failover inside the Cluster the same client continues, though the promoted node knows no scripts."""
     with cluster(replicas=1, nursery=nursery) as nodes:
-        async with connection(nodes.url) as redis:
+        async with patient_connection(nodes.url) as redis:
             turns = Turns(redis, Retention(lease=0.5), partitions=8)
             place = next(place for place in PLACES if _on_first(turns, place))
             key = turns.mailboxes.key("c", Conversation(place.name))
             await turns.accept(Lane(Conversation(place.name)), question(place, 1), "request")
             await until(lambda: _holds(nodes.replicas[0], key))
+            nodes.lose_after(LOSS_MS)
             nodes.primaries[0].kill()
             async with asyncio.timeout(HANG_SECONDS):
                 while True:

@@ -18,6 +18,7 @@ from core.domain.errors import StoreError
 from core.store.redis.client import connection, guarded
 from core.store.redis.embedded import LOCK, LOG, MAX_LOG_BYTES, SOCKET, EmbeddedServer, embedded, find_server
 from tests.bounds import HANG_SECONDS
+from tests.redis_server import patient_connection
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a child with its parent")
 
@@ -97,7 +98,7 @@ async def replaced(client: Redis, old: int) -> int:
 
 async def test_start(data: Path) -> None:
     """The first user starts the server, gets its address, and can use it through the bot's client."""
-    async with embedded(data) as server, connection(server.url) as client:
+    async with embedded(data) as server, patient_connection(server.url) as client:
         assert server == EmbeddedServer(f"unix://{data / SOCKET}", data, server.version, started=True)
         assert server.version.split()[0] in ("Valkey", "Redis")
         assert await client.set("key", "value")
@@ -107,22 +108,22 @@ async def test_a_directory_that_others_can_enter_stays_as_it_is(data: Path) -> N
     """It may be /tmp: the server's files are in a private directory inside, which the next start finds again."""
     os.mkdir(data)
     os.chmod(data, 0o1777)
-    async with embedded(data) as server, connection(server.url) as client:
+    async with embedded(data) as server, patient_connection(server.url) as client:
         assert modes(data)[data] == 0o1777
         found = modes(server.data)
         assert server.data.parent == data
         assert {path: mode for path, mode in found.items() if mode & 0o077} == {}
         await client.set("kept", 1)
-    async with embedded(data) as server, connection(server.url) as client:
+    async with embedded(data) as server, patient_connection(server.url) as client:
         assert await client.get("kept") == b"1"
 
 
 async def test_data_of_an_earlier_version_is_found(data: Path) -> None:
     """It is in the directory itself, even if others may enter that."""
-    async with embedded(data) as server, connection(server.url) as client:
+    async with embedded(data) as server, patient_connection(server.url) as client:
         await client.set("kept", 1)
     os.chmod(data, 0o755)
-    async with embedded(data) as server, connection(server.url) as client:
+    async with embedded(data) as server, patient_connection(server.url) as client:
         assert (server.data, await client.get("kept")) == (data, b"1")
 
 
@@ -159,7 +160,7 @@ async def test_the_server_gets_none_of_our_secrets(data: Path, monkeypatch: pyte
     """Whoever reads its memory or environment must not find the bot's tokens."""
     monkeypatch.setenv("DISCORD_TOKEN", "a secret")
     monkeypatch.setenv("NEBULA_API_KEY", "a secret")
-    async with embedded(data) as server, connection(server.url) as client:
+    async with embedded(data) as server, patient_connection(server.url) as client:
         number = (await client.info("server"))["process_id"]
         environment = await asyncio.to_thread(Path(f"/proc/{number}/environ").read_bytes)
         assert b"secret" not in environment
@@ -167,7 +168,7 @@ async def test_the_server_gets_none_of_our_secrets(data: Path, monkeypatch: pyte
 
 async def test_only_the_owner_may_enter(data: Path) -> None:
     """Directory, socket and files are private; no port is open."""
-    async with embedded(data) as server, connection(server.url) as client:
+    async with embedded(data) as server, patient_connection(server.url) as client:
         found = modes(data)
         assert {path: mode for path, mode in found.items() if mode & 0o077} == {}
         assert {data / SOCKET, data / LOCK, data / LOG} < set(found)
@@ -176,19 +177,19 @@ async def test_only_the_owner_may_enter(data: Path) -> None:
 
 async def test_no_data_is_discarded(data: Path) -> None:
     """The server writes every change to disk within a second and refuses writes rather than evict."""
-    async with embedded(data) as server, connection(server.url) as client:
+    async with embedded(data) as server, patient_connection(server.url) as client:
         settings = await client.config_get("appendonly", "appendfsync", "maxmemory-policy")
     assert settings == {"appendonly": "yes", "appendfsync": "everysec", "maxmemory-policy": "noeviction"}
 
 
 async def test_data_is_kept_over_a_restart(data: Path) -> None:
     """When the last user exits, the server ends cleanly; the next start has the data."""
-    async with embedded(data) as server, connection(server.url) as client:
+    async with embedded(data) as server, patient_connection(server.url) as client:
         await client.set("key", "value")
         first = await pid(client)
     with pytest.raises(ProcessLookupError):
         os.kill(first, 0)
-    async with embedded(data) as server, connection(server.url) as client:
+    async with embedded(data) as server, patient_connection(server.url) as client:
         assert server.started
         assert await client.get("key") == b"value"
 
@@ -204,7 +205,7 @@ async def test_eight_processes_share_one_server(data: Path) -> None:
 
 async def test_a_long_log_is_set_aside(data: Path) -> None:
     """While the server runs: it goes on in the same file, and the older one is kept, for its owner alone."""
-    async with embedded(data, log_look=0.01) as server, connection(server.url) as client:
+    async with embedded(data, log_look=0.01) as server, patient_connection(server.url) as client:
         long = b"x" * MAX_LOG_BYTES
         with (data / LOG).open("ab") as file:
             file.write(long)
@@ -220,7 +221,7 @@ async def test_a_long_log_is_set_aside(data: Path) -> None:
 
 async def test_a_killed_server_is_replaced(data: Path) -> None:
     """When the server is killed, exactly one of its users restarts it on the same socket with the data."""
-    async with embedded(data) as first, embedded(data) as second, connection(second.url) as client:
+    async with embedded(data) as first, embedded(data) as second, patient_connection(second.url) as client:
         assert (first.started, second.started) == (True, False)
         old = await pid(client)
         for _ in range(100):
@@ -240,7 +241,7 @@ async def test_another_user_takes_over(data: Path) -> None:
     """When the starter exits, its server ends; another user of the directory starts its own server and continues."""
     async with AsyncExitStack() as starter:
         await starter.enter_async_context(embedded(data))
-        async with embedded(data) as server, connection(server.url) as client:
+        async with embedded(data) as server, patient_connection(server.url) as client:
             await client.set("key", "value")
             old = await pid(client)
             await starter.aclose()
@@ -253,11 +254,11 @@ async def test_a_killed_process_loses_nothing(data: Path) -> None:
     """A bot killed with SIGKILL takes its server down cleanly; the next start has all that was acknowledged."""
     async with user(data) as process:
         assert await line(process) == "True"
-        async with connection(f"unix://{data / SOCKET}") as client:
+        async with patient_connection(f"unix://{data / SOCKET}") as client:
             await client.set("key", "value")
         process.kill()
         await said(data, "ready to exit")
-    async with embedded(data) as found, connection(found.url) as client:
+    async with embedded(data) as found, patient_connection(found.url) as client:
         assert found.started
         assert await client.get("key") == b"value"
 
@@ -267,11 +268,11 @@ async def test_start_right_after_a_kill(data: Path) -> None:
     """A start that meets the dying server of a killed process ends with a working server and the data."""
     async with user(data) as process:
         assert await line(process) == "True"
-        async with connection(f"unix://{data / SOCKET}") as client:
+        async with patient_connection(f"unix://{data / SOCKET}") as client:
             await client.set("key", "value")
             old = await pid(client)
         process.kill()
-        async with embedded(data) as found, connection(found.url) as client:
+        async with embedded(data) as found, patient_connection(found.url) as client:
             await replaced(client, old)
             assert await client.get("key") == b"value"
 
@@ -283,7 +284,7 @@ async def test_long_path(data: Path) -> None:
         assert server.data == deep
         for url in (server.url, joined.url):
             assert len(url.removeprefix("unix://")) <= 100
-            async with connection(url) as client:
+            async with patient_connection(url) as client:
                 await client.incr("users")
                 assert await client.get("users") in (b"1", b"2")
         assert (deep / SOCKET).is_socket()
@@ -294,7 +295,7 @@ async def test_long_path(data: Path) -> None:
 
 async def test_corrupt_data_is_reported_and_left_alone(data: Path) -> None:
     """A damaged file stops the start with the server's own message; nothing is repaired silently."""
-    async with embedded(data) as server, connection(server.url) as client:
+    async with embedded(data) as server, patient_connection(server.url) as client:
         for number in range(100):
             await client.set(f"key{number}", "value")
     (file,) = (data / "appendonlydir").glob("*.incr.aof")
@@ -367,10 +368,10 @@ async def test_frozen_server(data: Path) -> None:
 
 async def test_frozen_server_does_not_delay_the_exit(data: Path) -> None:
     """A server that hangs at the end is killed after the timeout, and what it acknowledged is kept."""
-    async with embedded(data, stop_timeout=0.2) as server, connection(server.url) as client:
+    async with embedded(data, stop_timeout=0.2) as server, patient_connection(server.url) as client:
         await client.set("key", "value")
         os.kill(await pid(client), signal.SIGSTOP)
-    async with embedded(data) as server, connection(server.url) as client:
+    async with embedded(data) as server, patient_connection(server.url) as client:
         assert await client.get("key") == b"value"
 
 

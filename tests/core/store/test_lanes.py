@@ -19,6 +19,7 @@ from tests.core.store.test_turns import eventually
 HERE = Conversation(question("C1", 0).place.name)
 FIRST, SECOND, THIRD, FOURTH = (question("C1", number) for number in range(4))
 A, B, C, D = (Lane(HERE, name) for name in "abcd")
+LASTING = Retention(lease=3600)  # a lease ends only where a test says so (`lapse`), however slow the test is
 
 
 async def accepted(turns: Turns, lane: Lane, asked: Question, parallel: int = 2, *, claim: bool = True) -> Acceptance:
@@ -40,7 +41,7 @@ async def lapse(redis: Redis, lane: Lane) -> None:
 
 async def test_two_lanes_are_held_at_once(redis_client: Redis) -> None:
     """A thread does not wait for another thread; each has its own turn, token and progress."""
-    turns = Turns(redis_client)
+    turns = Turns(redis_client, LASTING)
     first, second = await begun(turns, A, FIRST), await begun(turns, B, SECOND)
     assert (first.lane, second.lane) == (A, B)
     assert first.fence != second.fence
@@ -52,7 +53,7 @@ async def test_two_lanes_are_held_at_once(redis_client: Redis) -> None:
 
 async def test_questions_of_a_lane_follow_each_other(redis_client: Redis) -> None:
     """Within a lane order is strict, even if another lane could be held."""
-    turns = Turns(redis_client)
+    turns = Turns(redis_client, LASTING)
     first = await begun(turns, A, FIRST)
     assert await accepted(turns, A, SECOND) == Queued(ahead=1)
     assert await turns.claim(A) is None
@@ -64,7 +65,7 @@ async def test_questions_of_a_lane_follow_each_other(redis_client: Redis) -> Non
 
 async def test_one_at_a_time_is_strict(redis_client: Redis) -> None:
     """With `parallel` 1, lanes are answered in order of arrival, never two at once, and none can be taken meanwhile."""
-    turns = Turns(redis_client)
+    turns = Turns(redis_client, LASTING)
     turn: Turn | None = await begun(turns, A, FIRST, 1)
     for lane, asked in ((B, SECOND), (C, THIRD), (A, FOURTH)):
         assert isinstance(await accepted(turns, lane, asked, 1), Queued)
@@ -79,7 +80,7 @@ async def test_one_at_a_time_is_strict(redis_client: Redis) -> None:
 
 async def test_commit_takes_the_lane_that_waits_longest(redis_client: Redis) -> None:
     """Not its own next question, which came later than that of another lane."""
-    turns = Turns(redis_client)
+    turns = Turns(redis_client, LASTING)
     first, second = await begun(turns, A, FIRST), await begun(turns, B, SECOND)
     await accepted(turns, C, THIRD)
     await accepted(turns, A, FOURTH)
@@ -93,7 +94,7 @@ async def test_commit_takes_the_lane_that_waits_longest(redis_client: Redis) -> 
 
 async def test_commit_takes_its_own_lane_if_that_waits_longest(redis_client: Redis) -> None:
     """A lane has no advantage and no disadvantage because it ran before."""
-    turns = Turns(redis_client)
+    turns = Turns(redis_client, LASTING)
     first = await begun(turns, A, FIRST, 1)
     await accepted(turns, A, SECOND, 1)
     await accepted(turns, B, THIRD, 1)
@@ -104,7 +105,7 @@ async def test_commit_takes_its_own_lane_if_that_waits_longest(redis_client: Red
 
 async def test_ahead_counts_what_must_end_first(redis_client: Redis) -> None:
     """In a lane those before it; for the first of a lane, one of those that run, and the lanes that wait longer."""
-    turns = Turns(redis_client)
+    turns = Turns(redis_client, LASTING)
     first = await begun(turns, A, FIRST)
     await begun(turns, B, SECOND)
     assert await accepted(turns, C, THIRD) == Queued(ahead=1)
@@ -119,7 +120,7 @@ async def test_ahead_counts_what_must_end_first(redis_client: Redis) -> None:
 
 async def test_nothing_is_ahead_while_there_is_room(redis_client: Redis) -> None:
     """A question that a full process leaves to others waits for nobody's answer, and both lanes are found."""
-    turns = Turns(redis_client)
+    turns = Turns(redis_client, LASTING)
     assert await accepted(turns, A, FIRST, claim=False) == Queued(ahead=0)
     assert await accepted(turns, B, SECOND, claim=False) == Queued(ahead=0)
     assert await accepted(turns, C, THIRD, claim=False) == Queued(ahead=1)
@@ -128,7 +129,7 @@ async def test_nothing_is_ahead_while_there_is_room(redis_client: Redis) -> None
 
 async def test_accept_claims_the_lane_that_waits_longest(redis_client: Redis) -> None:
     """Whoever brings a question takes the older one of another lane first; its own is found by others."""
-    turns = Turns(redis_client)
+    turns = Turns(redis_client, LASTING)
     await accepted(turns, A, FIRST, claim=False)
     acceptance = await accepted(turns, B, SECOND)
     assert isinstance(acceptance, Claimed)
@@ -141,7 +142,7 @@ async def test_accept_claims_the_lane_that_waits_longest(redis_client: Redis) ->
 
 async def test_lane_of_a_dead_process_is_found_while_others_wait(redis_client: Redis) -> None:
     """Its turn goes on, and so does the lane that waits for room."""
-    turns = Turns(redis_client)
+    turns = Turns(redis_client, LASTING)
     dead, alive = await begun(turns, A, FIRST), await begun(turns, B, SECOND)
     await accepted(turns, C, THIRD)
     await turns.renew(dead, Progress(("m1",), 5))
@@ -161,7 +162,7 @@ async def test_lane_of_a_dead_process_is_found_while_others_wait(redis_client: R
 async def test_lapsed_lane_is_left_to_its_holder_or_to_takeover(redis_client: Redis) -> None:
     """A commit and a new question pass it over: after an outage all leases have lapsed, and the holders live. Who takes
     it over has a newer token, so that the one that lost it can't write."""
-    turns = Turns(redis_client)
+    turns = Turns(redis_client, LASTING)
     holder, lost = await begun(turns, A, FIRST), await begun(turns, B, SECOND)
     await accepted(turns, C, THIRD)
     await lapse(redis_client, B)
@@ -184,7 +185,7 @@ async def test_lapsed_lane_is_left_to_its_holder_or_to_takeover(redis_client: Re
 
 async def test_slow_holder_keeps_its_lane(redis_client: Redis) -> None:
     """A lease that lapsed is prolonged, if nobody took the turn; the other lane's lease is another's."""
-    turns = Turns(redis_client)
+    turns = Turns(redis_client, LASTING)
     slow, other = await begun(turns, A, FIRST), await begun(turns, B, SECOND)
     await lapse(redis_client, A)
     await turns.renew(other)
@@ -195,7 +196,7 @@ async def test_slow_holder_keeps_its_lane(redis_client: Redis) -> None:
 
 async def test_released_lane_is_found_before_those_that_wait(redis_client: Redis) -> None:
     """It came first, so its question goes on first; the others keep their order."""
-    turns = Turns(redis_client)
+    turns = Turns(redis_client, LASTING)
     first = await begun(turns, A, FIRST, 1)
     await accepted(turns, B, SECOND, 1)
     assert await turns.release(first, Progress(("m1",), 3))
@@ -211,7 +212,7 @@ async def test_released_lane_is_found_before_those_that_wait(redis_client: Redis
 
 async def test_lowering_parallel_never_takes_what_runs(redis_client: Redis) -> None:
     """Those that run keep their lanes; one ends for each that is too many before another begins."""
-    turns = Turns(redis_client)
+    turns = Turns(redis_client, LASTING)
     running = [await begun(turns, *each, 3) for each in ((A, FIRST), (B, SECOND), (C, THIRD))]
     other = D
     assert isinstance(await accepted(turns, other, FOURTH, 1), Queued)
@@ -227,7 +228,7 @@ async def test_lowering_parallel_never_takes_what_runs(redis_client: Redis) -> N
 
 async def test_raising_parallel_begins_those_that_wait(redis_client: Redis) -> None:
     """The process that brings the next question takes the lane that waits longest; the others are found."""
-    turns = Turns(redis_client)
+    turns = Turns(redis_client, LASTING)
     await begun(turns, A, FIRST, 1)
     await accepted(turns, B, SECOND, 1)
     await accepted(turns, C, THIRD, 1)
@@ -240,7 +241,7 @@ async def test_raising_parallel_begins_those_that_wait(redis_client: Redis) -> N
 async def test_lapsed_lane_gives_way_to_one_that_waits_longer(redis_client: Redis) -> None:
     """After `parallel` was lowered, a lane waits that came before the one whose holder dies: it is found instead, and
     the other one after it."""
-    turns = Turns(redis_client)
+    turns = Turns(redis_client, LASTING)
     first = await begun(turns, A, FIRST)
     await accepted(turns, A, SECOND)
     await begun(turns, B, THIRD)
@@ -259,7 +260,7 @@ async def test_lapsed_lane_gives_way_to_one_that_waits_longer(redis_client: Redi
 
 async def test_forgetting_one_person_keeps_the_running_answers_to_others(redis_client: Redis) -> None:
     """Only of the lanes in which the person asks, as a waiting question may be answered with the running one."""
-    turns = Turns(redis_client)
+    turns = Turns(redis_client, LASTING)
     records = ConversationLookups(turns.mailboxes)
     mine, others = await begun(turns, A, FIRST), await begun(turns, B, SECOND)
     assert FIRST.author != SECOND.author
@@ -292,7 +293,7 @@ async def test_conversation_is_full_with_as_many_lanes_as_run(redis_client: Redi
 
 async def test_history_is_in_order_of_the_questions(redis_client: Redis) -> None:
     """Whoever is answered first: the model reads what people said in the order in which they said it."""
-    turns = Turns(redis_client)
+    turns = Turns(redis_client, LASTING)
     first, second = await begun(turns, A, FIRST), await begun(turns, B, SECOND)
     await turns.commit(second, said(second))
     await turns.commit(first, said(first))
@@ -303,7 +304,7 @@ async def test_history_is_in_order_of_the_questions(redis_client: Redis) -> None
 
 async def test_line_and_merge_are_of_one_lane(redis_client: Redis) -> None:
     """A turn that answers the questions behind it leaves those of other lanes alone."""
-    turns = Turns(redis_client)
+    turns = Turns(redis_client, LASTING)
     first = await begun(turns, A, FIRST, 1)
     await accepted(turns, B, SECOND, 1)
     await accepted(turns, A, THIRD, 1)
@@ -318,7 +319,7 @@ async def test_line_and_merge_are_of_one_lane(redis_client: Redis) -> None:
 
 async def test_deleted_question_gives_way_to_the_next_lane(redis_client: Redis) -> None:
     """It was to be taken over by anybody; the lane behind it is found now."""
-    turns = Turns(redis_client)
+    turns = Turns(redis_client, LASTING)
     await accepted(turns, A, FIRST, 1, claim=False)
     await accepted(turns, B, SECOND, 1, claim=False)
     assert await turns.lapsed() == (A,)
@@ -334,7 +335,7 @@ async def test_deleted_question_gives_way_to_the_next_lane(redis_client: Redis) 
 
 async def test_deleted_running_question_ends_only_its_lane(redis_client: Redis) -> None:
     """The other lane's answer goes on and is stored."""
-    turns = Turns(redis_client)
+    turns = Turns(redis_client, LASTING)
     records = ConversationLookups(turns.mailboxes)
     first, second = await begun(turns, A, FIRST), await begun(turns, B, SECOND)
     assert (await records.delete(HERE, FIRST.message)).running
@@ -347,7 +348,7 @@ async def test_deleted_running_question_ends_only_its_lane(redis_client: Redis) 
 
 async def test_stop_ends_one_lane(redis_client: Redis) -> None:
     """Only the running turn that was named; a question that waits for room does not run."""
-    turns = Turns(redis_client)
+    turns = Turns(redis_client, LASTING)
     first, second = await begun(turns, A, FIRST), await begun(turns, B, SECOND)
     await accepted(turns, C, THIRD)
     assert await turns.stop(HERE, FIRST.id)
@@ -358,7 +359,7 @@ async def test_stop_ends_one_lane(redis_client: Redis) -> None:
 
 async def test_edited_question_stays_in_its_lane(redis_client: Redis) -> None:
     """A question that waits for room has its new words; one that runs keeps its own."""
-    turns = Turns(redis_client)
+    turns = Turns(redis_client, LASTING)
     records = ConversationLookups(turns.mailboxes)
     first = await begun(turns, A, FIRST, 1)
     await accepted(turns, B, SECOND, 1)
@@ -371,7 +372,7 @@ async def test_edited_question_stays_in_its_lane(redis_client: Redis) -> None:
 
 async def test_reset_forgets_the_answers_of_all_lanes(redis_client: Redis) -> None:
     """None of those that are being written is stored; the turns go on to their ends."""
-    turns = Turns(redis_client)
+    turns = Turns(redis_client, LASTING)
     records = ConversationLookups(turns.mailboxes)
     running = [await begun(turns, A, FIRST), await begun(turns, B, SECOND)]
     await records.reset(HERE)
@@ -383,7 +384,7 @@ async def test_reset_forgets_the_answers_of_all_lanes(redis_client: Redis) -> No
 
 async def test_lanes_have_names_of_their_own(redis_client: Redis) -> None:
     """Lanes, private conversations and threads can't be mistaken for each other, in Redis either."""
-    turns = Turns(redis_client)
+    turns = Turns(redis_client, LASTING)
     private = Conversation(HERE.scope, "U1")
     lanes = [Lane(HERE), A, Lane(private), Lane(private, "a"), Lane(Conversation(f"{HERE.scope}/a"))]
     assert len({str(lane) for lane in lanes}) == len(lanes)
@@ -396,7 +397,7 @@ async def test_lanes_have_names_of_their_own(redis_client: Redis) -> None:
 async def test_lost_lane_is_restored_beside_another(redis_client: Redis) -> None:
     """The server lost everything; then a newer question was claimed in another lane. The older turn goes on: it is
     still the only one of its lane."""
-    turns = Turns(redis_client)
+    turns = Turns(redis_client, LASTING)
     lost = await begun(turns, A, FIRST)
     await redis_client.flushall()
     other = await begun(turns, B, SECOND)
@@ -412,7 +413,7 @@ async def test_lost_lane_is_restored_beside_another(redis_client: Redis) -> None
 
 async def test_lost_turn_does_not_go_on_beside_a_newer_one_of_its_lane(redis_client: Redis) -> None:
     """The server lost everything; then a newer question of the same lane was claimed, which is its only turn now."""
-    turns = Turns(redis_client)
+    turns = Turns(redis_client, LASTING)
     lost = await begun(turns, A, FIRST)
     await redis_client.flushall()
     newer = await begun(turns, A, SECOND)
@@ -424,7 +425,7 @@ async def test_lost_turn_does_not_go_on_beside_a_newer_one_of_its_lane(redis_cli
 
 async def test_token_is_newer_than_that_of_a_restored_turn(redis_client: Redis) -> None:
     """The newest token of a conversation never gets smaller: a restored turn has an older one."""
-    turns = Turns(redis_client)
+    turns = Turns(redis_client, LASTING)
     lost = await begun(turns, A, FIRST)
     await redis_client.flushall()
     other = await begun(turns, B, SECOND)
@@ -456,7 +457,7 @@ async def test_paused_holder_does_not_restore_what_ended_long_ago(redis_client: 
 
 async def test_turn_that_a_failover_lost_goes_on_beside_newer_ones(redis_client: Redis) -> None:
     """The server lost its last writes, a claim among them, and another lane was claimed before the holder noticed."""
-    turns = Turns(redis_client)
+    turns = Turns(redis_client, LASTING)
     await begun(turns, A, FIRST, 3)
     kept = {key: await redis_client.dump(key) for key in await redis_client.keys("*")}
     lost = await begun(turns, B, SECOND, 3)
@@ -472,7 +473,7 @@ async def test_turn_that_a_failover_lost_goes_on_beside_newer_ones(redis_client:
 async def test_sixteen_lanes_of_which_eight_run(redis_client: Redis) -> None:
     """However processes accept, commit and take over at the same time, never more than eight lanes are held, and every
     question is answered once."""
-    turns, most = Turns(redis_client), 8
+    turns, most = Turns(redis_client, LASTING), 8
     records = ConversationLookups(turns.mailboxes)
     lanes = [Lane(HERE, str(number)) for number in range(16)]
     questions = [question("C1", number) for number in range(48)]

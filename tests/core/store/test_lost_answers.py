@@ -3,12 +3,12 @@
 from core.domain.conversation import Conversation, Lane
 from core.settings.presets import Preset
 from core.store.records import ConversationLookups, Undone
-from core.store.redis.client import connection
 from core.store.settings import Saved, SettingsStore
 from core.store.turns import Claimed, Turns
 from tests.configuration import configured
 from tests.core.store.line import line
 from tests.core.store.queue_model import question, said
+from tests.redis_server import patient_connection
 
 HERE = Conversation(question("C1", 0).place.name)
 LIBRARY = "test/W1"
@@ -52,7 +52,7 @@ async def test_a_preset_whose_answer_was_lost_is_told_as_done(redis_url: str) ->
 
 async def test_an_answer_that_ends_while_its_person_is_forgotten_leaves_nothing(redis_url: str) -> None:
     """It is stored after the history was read, and before the step that forgets; nor can it be regenerated."""
-    async with line(redis_url) as (wire, redis), connection(redis_url) as other:
+    async with line(redis_url) as (wire, redis), patient_connection(redis_url) as other:
         turns = Turns(other)
         begun = await turns.accept(Lane(HERE), question("C1", 0), "request")
         assert isinstance(begun, Claimed)

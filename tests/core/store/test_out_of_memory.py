@@ -6,8 +6,8 @@ from core.domain.conversation import Author, Conversation, Exchange, Lane, Place
 from core.domain.errors import StoreError
 from core.domain.question import Question
 from core.domain.turn_id import TurnId
-from core.store.redis.client import connection
 from core.store.turns import Claimed, Turns
+from tests.redis_server import patient_connection
 from tests.redis_topologies import server
 
 PLACE = Place("slack", "T1", "C1")
@@ -21,7 +21,7 @@ def question(number: int) -> Question:
 async def test_a_refused_question_leaves_no_trace() -> None:
     """Neither the question nor the record of its event remains, so that a redelivery can be accepted later."""
     with server() as full:
-        async with connection(f"redis://127.0.0.1:{full.port}") as redis:
+        async with patient_connection(f"redis://127.0.0.1:{full.port}") as redis:
             turns = Turns(redis)
             await redis.config_set("maxmemory", "1")
             with pytest.raises(StoreError, match="maxmemory"):
@@ -34,7 +34,7 @@ async def test_a_refused_question_leaves_no_trace() -> None:
 async def test_a_running_turn_can_be_committed() -> None:
     """The end of a turn frees memory before it writes: its exchange is stored, and we hold the next turn."""
     with server() as full:
-        async with connection(f"redis://127.0.0.1:{full.port}") as redis:
+        async with patient_connection(f"redis://127.0.0.1:{full.port}") as redis:
             turns = Turns(redis)
             first = await turns.accept(Lane(Conversation(PLACE.name)), question(1), "request 1")
             assert isinstance(first, Claimed)

@@ -83,13 +83,13 @@ async def test_a_name_is_counted_once(quotas: Quotas, other: Quotas) -> None:
 
 async def test_places_are_given_in_order(quotas: Quotas) -> None:
     """Requests that can wait get places one after another; the first beyond its patience is refused."""
-    limit = QuotaLimit("slow", 1, 0.01)
+    limit = QuotaLimit("slow", 1, 0.001)
     waits = []
     for number in range(4):
-        answer = await quotas.take(str(number), [Demand(limit, 1)], patience=250)
-        waits.append(round(answer.wait, -1))
+        answer = await quotas.take(str(number), [Demand(limit, 1)], patience=2500)
+        waits.append(round(answer.wait, -2))
         last = answer
-    assert waits == [0, 100, 200, 300]
+    assert waits == [0, 1000, 2000, 3000]
     assert isinstance(last, QuotaRefused)
 
 
@@ -126,15 +126,19 @@ async def test_only_a_reserved_amount_is_given_back(quotas: Quotas) -> None:
     assert await fill(quotas, THREE) == 0
 
 
+def left_of_the_day() -> float:
+    now = datetime.now(UTC)
+    return 86_400 - (now - now.replace(hour=0, minute=0, second=0, microsecond=0)).total_seconds()
+
+
 async def test_a_day_ends_at_midnight(quotas: Quotas, redis_client: Redis) -> None:
     """A daily limit refuses until 00:00 UTC, whatever the patience, and starts again on the next day."""
     day = QuotaLimit.daily("day", 2)
     assert await fill(quotas, day) == 2
+    before = left_of_the_day()
     refused = await quotas.take("late", [Demand(day, 1)], patience=1e6)
     assert isinstance(refused, QuotaRefused)
-    now = datetime.now(UTC)
-    left = 86_400 - (now - now.replace(hour=0, minute=0, second=0, microsecond=0)).total_seconds()
-    assert abs(refused.wait - left) < 5
+    assert left_of_the_day() - 5 < refused.wait < before + 5
     [key] = await redis_client.keys("nb:{q}:l:*")
     await redis_client.hincrby(key, "at", -86_400_000)  # used yesterday
     assert await taken(quotas, "tomorrow", Demand(day, 1))
@@ -143,19 +147,19 @@ async def test_a_day_ends_at_midnight(quotas: Quotas, redis_client: Redis) -> No
 async def test_a_hold_applies_to_all_and_orders_the_waiting(quotas: Quotas, other: Quotas) -> None:
     """During a hold no request gets a place before its end; after it places are a step apart, also for a request that
     had an earlier place before the hold."""
-    limit = QuotaLimit("fast", 1, 0.1)
+    limit = QuotaLimit("fast", 1, 0.001)
     assert await quotas.take("first", [Demand(limit, 1)], hold="model") == Granted(0)
-    waiting = await quotas.take("waiting", [Demand(limit, 1)], patience=100, hold="model")
-    assert 9 < waiting.wait <= 10
-    await other.hold("model", 50)
-    await quotas.hold("model", 49.5)  # a hold that was sent at the same time changes nothing
+    waiting = await quotas.take("waiting", [Demand(limit, 1)], patience=10_000, hold="model")
+    assert 900 < waiting.wait <= 1000
+    await other.hold("model", 5000)
+    await quotas.hold("model", 4950)  # a hold that was sent at the same time changes nothing
     places = [
-        (await each.take(name, [Demand(limit, 1)], patience=100, hold="model", step=5)).wait
+        (await each.take(name, [Demand(limit, 1)], patience=10_000, hold="model", step=500)).wait
         for each, name in ((quotas, "waiting"), (other, "new"), (quotas, "waiting"))
     ]
-    assert places == pytest.approx([50, 55, 50], abs=1)
+    assert places == pytest.approx([5000, 5500, 5000], abs=100)
     assert await quotas.take("other", [], hold="another") == Granted(0)
-    refused = await quotas.take("hasty", [], patience=10, hold="model")
+    refused = await quotas.take("hasty", [], patience=1000, hold="model")
     assert isinstance(refused, QuotaRefused)
     assert refused.limit is None
 
@@ -164,8 +168,8 @@ async def test_every_key_expires(quotas: Quotas, redis_client: Redis) -> None:
     """Everything that a quota writes expires, and all of it is in one Cluster slot."""
     await quotas.take("a", [Demand(THREE, 1), Demand(QuotaLimit.daily("day", 5), 1)], hold="model")
     await quotas.settle("a", [Demand(TEN, 2)])
-    await quotas.hold("model", 3)
-    await quotas.take("b", [Demand(THREE, 1)], patience=60, hold="model")
+    await quotas.hold("model", 60)
+    await quotas.take("b", [Demand(THREE, 1)], patience=600, hold="model")
     keys = await redis_client.keys("*")
     assert len(keys) >= 6
     for key in keys:
@@ -181,7 +185,7 @@ async def test_every_key_expires(quotas: Quotas, redis_client: Redis) -> None:
 )
 async def test_no_window_is_above_a_smooth_limit(redis_url: str, costs: list[int], back: set[int], most: int) -> None:
     """Whatever the requests cost, and even if some are given back, no window of a period exceeds the limit."""
-    period = 50.0
+    period = 50_000.0
     limit = QuotaLimit.smooth(uuid.uuid4().hex, most, period)
     begins: dict[int, tuple[float, int]] = {}
     clock = asyncio.get_running_loop().time
@@ -196,8 +200,8 @@ async def test_no_window_is_above_a_smooth_limit(redis_url: str, costs: list[int
                 await processes[1].settle(name, [Demand(limit, -cost)])
                 del begins[number]
     for start, _ in begins.values():
-        # allow a hundredth of a second for the round trip to Redis
-        window = [cost for at, cost in begins.values() if start - 0.01 <= at < start + period - 0.01]
+        # allow ten seconds for the round trip to Redis
+        window = [cost for at, cost in begins.values() if start - 10 <= at < start + period - 10]
         assert sum(window) <= most + 1
 
 

@@ -175,7 +175,7 @@ async def test_takeover_knows_the_messages_of_the_reply(redis_client: Redis) -> 
 
 async def test_renewed_lease_is_not_taken(redis_client: Redis) -> None:
     """A conversation with a live lease can't be claimed."""
-    turns = Turns(redis_client)
+    turns = Turns(redis_client, Retention(lease=3600))
     await turns.renew(await claimed(turns, 1))
     assert await turns.claim(Lane(HERE)) is None
     assert await turns.lapsed() == ()
