@@ -34,6 +34,10 @@ from core.settings.environment import Environment, WrongConfig
 # How fast the fake model writes at a terminal, so that people see a reply grow. In a pipe nobody sees that.
 FAKE_TOKENS_PER_SECOND = 60.0
 
+# How long the platforms wait for an answer to a command or a press. Nobody at a terminal judges their own 3 s, which a
+# busy machine may miss, as both sides share one event loop here.
+_DEADLINE_SECONDS = 60.0
+
 
 async def sandbox(environment: Environment) -> None:
     """Open the sandbox and serve the terminal, or piped input, until it ends, or until SIGTERM or SIGHUP."""
@@ -64,8 +68,10 @@ async def _opened(environment: Environment) -> None:
         logging.getLogger("core").setLevel(logging.WARNING)
         logging.getLogger("bots").setLevel(logging.WARNING)
     async with AsyncExitStack() as stack:
-        slack = await stack.enter_async_context(SlackServer(retry_delays=(0.0, 1.0, 5.0)))
-        discord = await stack.enter_async_context(DiscordServer())
+        slack = await stack.enter_async_context(
+            SlackServer(retry_delays=(0.0, 1.0, 5.0), ack_timeout=_DEADLINE_SECONDS, trigger_seconds=_DEADLINE_SECONDS)
+        )
+        discord = await stack.enter_async_context(DiscordServer(interaction_deadline=_DEADLINE_SECONDS))
         menus = {ASK: ASK_ABOUT, SUMMARISE: SUMMARISE_THREAD}
         screens = (SlackScreen(slack, menus), DiscordScreen(discord))
         folder = stack.enter_context(_own_folder(config.data_dir))

@@ -21,7 +21,9 @@ from bots.sandbox.slack.methods import limits as slack_limits
 from bots.sandbox.slack.server import SlackServer
 from bots.slack.app import Slack
 from core.nebula.wrappers.breaking import Breakers
+from core.nebula.wrappers.circuit_breaker import CircuitBreaker
 from core.store.redis.client import connection
+from tests.bots.slack.harness import RETRIES
 from tests.bounds import HANG_SECONDS
 from tests.configuration import configured
 from tests.ports import free_port
@@ -76,7 +78,7 @@ class HealthServers:
         sections = configured(**{**values, "health_port": self.port, "drain_seconds": 0, **changes})
         config = sections.core
         served = [Slack(sections.slack) if kind is Slack else Discord(sections.discord) for kind in platforms]
-        breakers = Breakers()
+        breakers = Breakers(lambda: CircuitBreaker(pause=HANG_SECONDS))  # an open one is still open at the next probe
         async with connection(redis_url) as redis, model_and_client(config, redis, breakers) as (model, client):
             look = FirstLook()
             wanted = [*more, *checks(redis, breakers, served, config.health_silence_seconds, look)]
@@ -138,7 +140,7 @@ async def place() -> AsyncIterator[HealthServers]:
     """Start all the servers, without rate limits."""
     async with AsyncExitStack() as stack:
         slack = await stack.enter_async_context(
-            SlackServer(limits=slack_limits.NO_SLACK_LIMITS, retry_delays=(0.0, 0.5, 1.0))
+            SlackServer(limits=slack_limits.NO_SLACK_LIMITS, retry_delays=RETRIES, ack_growth=1.3)
         )
         discord = await stack.enter_async_context(
             DiscordServer(limits=discord_limits.NO_DISCORD_LIMITS, interaction_deadline=HANG_SECONDS)

@@ -18,6 +18,12 @@ from tests.ports import free_port
 GOOD = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi"
 
 
+@pytest.fixture
+def far_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No request is cut because a busy machine took long to send or to parse it."""
+    monkeypatch.setattr(edge, "REQUEST_SECONDS", 2 * HANG_SECONDS)
+
+
 @asynccontextmanager
 async def port(seen: list[bytes] | None = None, body_bytes: int = 100) -> AsyncIterator[int]:
     """Serve a port that remembers the bodies that it received."""
@@ -60,6 +66,7 @@ async def answer(number: int, data: bytes) -> bytes:
             writer.close()
 
 
+@pytest.mark.usefixtures("far_deadline")
 async def test_a_flood_of_half_requests_keeps_nobody_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """The oldest of them is closed for the newest, so that a request that comes at once is served."""
     monkeypatch.setattr(edge, "MAX_CONNECTIONS", 20)
@@ -78,6 +85,7 @@ async def test_a_flood_of_half_requests_keeps_nobody_out(monkeypatch: pytest.Mon
         assert not held[-1].at_eof()
 
 
+@pytest.mark.usefixtures("far_deadline")
 async def test_large_requests_displace_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
     """All that is not complete yet has a bound together; when it is reached, the largest goes."""
     monkeypatch.setattr(edge, "MAX_BYTES", 200_000)
@@ -106,6 +114,7 @@ ENDLESS = {
 }
 
 
+@pytest.mark.usefixtures("far_deadline")
 @pytest.mark.parametrize("kind", ENDLESS)
 async def test_a_request_without_an_end_is_cut(kind: str) -> None:
     """Long before its deadline, whatever of it is endless; a refused body is not read to its end either."""

@@ -414,14 +414,16 @@ async def test_a_live_bot_is_not_disturbed(clinic: Clinic) -> None:
         await clinic.discord.until(lambda: clinic.discord.commands.registered)
         identified = clinic.discord.gateway.identifies
         assert bot.stderr
-        while b"/readyz" not in await bot.stderr.readline():
-            pass
+        while b"/readyz" not in (line := await bot.stderr.readline()):
+            assert line, "the program ended"
         status, found, said = await clinic.examine("--channel", clinic.general)
         assert (status, wrong(found)) == (0, []), said
-        assert (clinic.slack.sockets, clinic.discord.gateway.identifies) == (1, identified)
+        # A socket whose pong came late is replaced, and may be away or there twice for a moment.
+        await clinic.slack.until(lambda: clinic.slack.sockets == 1)
+        assert clinic.discord.gateway.identifies == identified
         assert f"a bot serves port {port} on 127.0.0.1" in said
         assert "commands are those of this version" in said
-        assert any(each.name == "processes" and re.match(r"run \S+ for 0 min$", each.text) for each in found), said
+        assert any(each.name == "processes" and re.match(r"run \S+ for \d+ min$", each.text) for each in found), said
         ann = clinic.slack.add_user("ann2")
         await clinic.slack.say(ann, clinic.general, "@nebula hello")
         await clinic.slack.until(

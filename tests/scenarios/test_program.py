@@ -19,6 +19,7 @@ from bots.sandbox.nebula.server import NebulaServer
 from bots.sandbox.slack.methods import limits as slack_limits
 from bots.sandbox.slack.server import SlackServer
 from core.domain.errors import ServerTrouble
+from tests.bots.slack.harness import RETRIES
 from tests.bounds import HANG_SECONDS
 from tests.ports import free_port
 from tests.scenarios import program as cold
@@ -57,7 +58,7 @@ class ProgramServers:
 async def world() -> AsyncIterator[ProgramServers]:
     async with AsyncExitStack() as stack:
         slack = await stack.enter_async_context(
-            SlackServer(limits=slack_limits.NO_SLACK_LIMITS, retry_delays=(0.0, 0.5, 1.0))
+            SlackServer(limits=slack_limits.NO_SLACK_LIMITS, retry_delays=RETRIES, ack_growth=1.3)
         )
         discord = await stack.enter_async_context(DiscordServer(limits=discord_limits.NO_DISCORD_LIMITS))
         nebula = await stack.enter_async_context(NebulaServer())
@@ -77,6 +78,18 @@ async def logged(process: Running, *words: str) -> str:
 
 
 CONNECTED = ("Slack: connected", "on Discord as")
+
+
+def reporting_after(seconds: float) -> tuple[str, ...]:
+    """The program with another limit for the report of its start, which leaves out what was not found out by then."""
+    code = (
+        f"import sys; from bots.doctor import start; start.REPORT_SECONDS = {seconds};"
+        "from bots.cli import main; sys.exit(main())"
+    )
+    return (sys.executable, "-c", code)
+
+
+PATIENT = reporting_after(HANG_SECONDS)
 
 
 async def test_both_platforms_are_served(world: ProgramServers, tmp_path: Path) -> None:
@@ -107,7 +120,7 @@ async def test_an_outage_before_the_first_question_is_no_wrong_address(world: Pr
     """Nebula took our key at the start: nobody needs to check the address."""
     ann = world.slack.add_user("ann")
     general = world.slack.add_channel("general", ann)
-    async with started(tmp_path, "run", **world.settings) as process:
+    async with cold.started(tmp_path, "run", program=PATIENT, **world.settings) as process:
         await logged(process, *CONNECTED, "among them")
         await world.nebula.__aexit__(None, None, None)
         await world.slack.say(ann, general, "@nebula hello")
@@ -235,7 +248,8 @@ async def test_what_is_wrong_with_nebula_is_logged_at_the_start(
     async with NebulaServer(keys=("ak_secretkey",)) as server:
         value = server.base_url.removesuffix("/v1") + value if value.startswith("/") else value
         own = {"NEBULA_BASE_URL": server.base_url, "NEBULA_PLATFORM_URL": server.platform_url}
-        async with started(tmp_path, "run", **{**world.settings, **own, name: value}) as process:
+        settings = {**world.settings, **own, name: value}
+        async with cold.started(tmp_path, "run", program=PATIENT, **settings) as process:
             await logged(process, said, *CONNECTED)
 
 
@@ -246,7 +260,7 @@ async def test_a_start_says_in_one_block_what_it_found(world: ProgramServers, tm
     (tmp_path / ".env").write_text(lines)
     (tmp_path / ".env").chmod(0o600)
     port = free_port()
-    async with started(tmp_path, "run", HEALTH_PORT=str(port)) as process:
+    async with cold.started(tmp_path, "run", program=PATIENT, HEALTH_PORT=str(port)) as process:
         log = await logged(process, "what this start found", "/readyz")
     block = [line.split(": ", 1)[1] for line in log.partition("what this start found")[2].splitlines()[1:]]
     words = [line for line in block if line[0] in "✓!✗"]
@@ -268,7 +282,8 @@ async def test_a_platform_that_can_not_be_reached_is_told_once(
 ) -> None:
     """With where to look, and again in the block of what the start found."""
     settings = {**world.settings, variable: f"http://127.0.0.1:1{path}"}
-    async with started(tmp_path, "run", **settings) as process:
+    # The report waits its limit out; by then the other platform must be connected, and this one's failure known.
+    async with cold.started(tmp_path, "run", program=reporting_after(20), **settings) as process:
         log = await logged(process, "what this start found", f"✗ {variable.split('_')[0].title()}")
     before, _, block = log.partition("what this start found")
     assert before.count(variable) == 1
@@ -454,8 +469,8 @@ async def test_two_sandboxes_do_not_answer_for_each_other(tmp_path: Path) -> Non
     async with started(tmp_path, "sandbox") as first:
         assert first.stdout
         async with asyncio.timeout(HANG_SECONDS):
-            while "Ctrl-D quits" not in (await first.stdout.readline()).decode():
-                pass
+            while b"Ctrl-D quits" not in (line := await first.stdout.readline()):
+                assert line
         _, second, _ = await run(tmp_path, "sandbox", said="@nebula hello\n")
         out, _ = await first.communicate(b"@nebula hello\n")
     for said in (second, out.decode()):
@@ -573,13 +588,16 @@ async def test_worker_finishes_what_others_leave_behind(world: ProgramServers, t
     general = world.slack.add_channel("general", ann)
     world.nebula.pace = 20
     world.nebula.answer_next("word " * 4000)  # does not end before the kill
-    async with started(tmp_path, "run", **world.settings) as bot:
+    # Nobody takes the reply over before the kill, however long the process stands still.
+    settings = {**world.settings, "LEASE_SECONDS": "7"}
+    async with started(tmp_path, "run", **settings) as bot:
         await logged(bot, *CONNECTED)
         question = await world.slack.say(ann, general, "@nebula hello")
-        await world.slack.until(lambda: _replies(world, general, question.ts))
+        # The first edit comes only after the message's id is safely in Redis.
+        await world.slack.until(lambda: any(message.edits for message in world.slack.messages(general)))
         world.nebula.pace = 0.0
         world.nebula.answer_next("whole")
-        async with started(tmp_path, "worker", **world.settings) as worker:
+        async with started(tmp_path, "worker", **settings) as worker:
             await logged(worker, "starting a worker for Slack and Discord")
             bot.kill()
             await world.slack.until(lambda: _replies(world, general, question.ts) == ["whole"])

@@ -109,6 +109,7 @@ async def test_piped_answers_lead_to_a_live_bot(lab: Lab, tmp_path: Path) -> Non
         async with asyncio.timeout(HANG_SECONDS):
             while left:
                 line = (await process.stderr.readline()).decode()
+                assert line, f"the program ended before it said {left}"
                 left -= {each for each in left if each in line}
         await lab.slack.say(ann, general, "@nebula hello Slack")
         await lab.discord.say(bob, room, "@Nebula hello Discord")

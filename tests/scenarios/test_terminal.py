@@ -85,7 +85,7 @@ def model(nebula: NebulaServer) -> dict[str, str]:
 
 async def test_console_shows_a_growing_answer_and_stops_it(tmp_path: Path) -> None:
     """The answer is redrawn as it grows; Ctrl-C ends the request and keeps the text; Ctrl-D ends the program."""
-    async with NebulaServer(pace=50) as nebula:
+    async with NebulaServer(pace=5) as nebula:  # its first words leave the screen only after a minute
         nebula.answer_next("Once " + "growing " * 5000)  # too long to wait for: it is stopped before its end
         async with at_terminal(tmp_path, "console", **model(nebula)) as screen:
             await screen.until("Ctrl-D quits")

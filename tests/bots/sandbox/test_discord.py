@@ -86,11 +86,12 @@ class Stage:
 
 @pytest.fixture
 async def open_stage(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Callable[..., Awaitable[Stage]]]:
-    """Starts servers, points discord.py at the newest, and stops them."""
+    """Starts servers, points discord.py at the newest, and stops them. Nobody answers an interaction too late."""
     async with AsyncExitStack() as stack:
 
         async def start(**options: Any) -> Stage:
-            server = await stack.enter_async_context(DiscordServer(**({"limits": UNLIMITED} | options)))
+            usual: dict[str, Any] = {"limits": UNLIMITED, "interaction_deadline": HANG_SECONDS}
+            server = await stack.enter_async_context(DiscordServer(**(usual | options)))
             monkeypatch.setattr(discord.http.Route, "BASE", server.api_url)
             monkeypatch.setattr(discord.gateway.DiscordWebSocket, "DEFAULT_GATEWAY", yarl.URL(server.gateway_url))
             return Stage(server)
