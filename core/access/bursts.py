@@ -9,6 +9,8 @@ from cachetools import LRUCache
 
 # People whose pace is remembered; whoever acted the longest time ago is forgotten first, and may begin a new burst.
 _PEOPLE = 10_000
+# Things whose verdict is remembered: a platform may deliver one of them several times, shortly one after the other.
+_EVENTS = 1_000
 
 
 class Pace(Enum):
@@ -41,9 +43,19 @@ class Bursts:
         """`most` things at once, and one more after each `seconds`."""
         self._most, self._seconds, self._clock = float(most), seconds, clock
         self._buckets: LRUCache[str, _Bucket] = LRUCache(people)
+        self._counted: LRUCache[str, Pace] = LRUCache(_EVENTS)
 
-    def take(self, person: str) -> Pace:
-        """Count one thing that this person does."""
+    def take(self, person: str, event: str = "") -> Pace:
+        """Count one thing that this person does. `event`: the same for each delivery of it; it counts once, and the
+        person is told of it once."""
+        if counted := self._counted.get(event):
+            return counted if counted is Pace.FINE else Pace.SILENT
+        pace = self._count(person)
+        if event:
+            self._counted[event] = pace
+        return pace
+
+    def _count(self, person: str) -> Pace:
         now = self._clock()
         bucket = self._buckets.get(person)
         if bucket is None:

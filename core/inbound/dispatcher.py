@@ -80,7 +80,7 @@ class Dispatcher:
         if not self.is_command(text) or question.author.program:  # a bot gives no commands, whatever it writes
             await self._accept(question)
             return None
-        if (pace := self._pace(question.author, question.place)) is not Pace.FINE:
+        if (pace := self._pace(question.author, question.place, question.id)) is not Pace.FINE:
             told = pace is Pace.TOLD and await self._turns.once(step_of(question.id, Step.COMMAND))
             return Response(TOO_FAST) if told else None
         if refusal := self._access.refusal(question.author, question.place):
@@ -233,8 +233,8 @@ class Dispatcher:
         await self._inbox.accept(question)
         self.followups.opened(question.place, question.message)
 
-    def _pace(self, author: Author, place: Place) -> Pace:
-        return self._bursts.take(f"{place.platform}/{author.id}")
+    def _pace(self, author: Author, place: Place, event: str = "") -> Pace:
+        return self._bursts.take(f"{place.platform}/{author.id}", event)
 
     @staticmethod
     def is_command(text: str) -> bool:

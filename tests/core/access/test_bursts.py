@@ -26,6 +26,13 @@ def test_a_burst_and_then_one_in_a_while() -> None:
     assert [bursts.take("ann") for _ in range(11)] == [Pace.FINE] * 10 + [Pace.TOLD]
 
 
+def test_what_is_delivered_twice_counts_once() -> None:
+    """Slack sends a mention as two events, in any order with those of others."""
+    bursts = Bursts(2, 3.0, clock=Clock())
+    found = [bursts.take("ann", event) for event in ("1", "2", "1", "2", "3", "4", "3", "4")]
+    assert found == [Pace.FINE] * 4 + [Pace.TOLD] + [Pace.SILENT] * 3
+
+
 def test_memory_is_bounded() -> None:
     """Any number of people: those who acted last are remembered."""
     bursts = Bursts(1, 3.0, people=100, clock=Clock())
