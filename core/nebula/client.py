@@ -79,6 +79,7 @@ class Nebula:
         backoff: float = 0.5,
         max_streams: int = 64,
         catalog_seconds: float = 600.0,
+        catalog_patience: float = 4.0,
         before_retry: Before | None = None,
     ) -> None:
         """Times are in seconds.
@@ -87,8 +88,8 @@ class Nebula:
         comments and empty chunks do not count. `between_tokens`: from one token to the next. `whole`: for an answer
         that is not streamed. `retries`: attempts before the first token, including the first. `backoff`: the longest
         first pause between attempts; it doubles. `max_streams`: requests at the same time; others wait.
-        `catalog_seconds`: how long the list of models counts as fresh. `before_retry`: awaited before each retry, so
-        that whoever counts requests can count the retries too.
+        `catalog_seconds`: how long the list of models counts as fresh. `catalog_patience`: how long one caller waits
+        for it. `before_retry`: awaited before each retry, so that whoever counts requests can count the retries too.
         """
         self._key = api_key.strip()
         self._base = base_of(base_url)
@@ -102,7 +103,7 @@ class Nebula:
         self._before_retry = before_retry
         self._http: httpx.AsyncClient | None = None
         sources = (self._platform_models, self._served_models)
-        self._catalog = catalog.CatalogCache(sources, seconds=catalog_seconds)
+        self._catalog = catalog.CatalogCache(sources, seconds=catalog_seconds, patience=catalog_patience)
 
     async def __aenter__(self) -> Self:
         context = await asyncio.to_thread(_certificates)

@@ -19,6 +19,7 @@ from bots.sandbox.discord.server import DiscordServer
 from bots.sandbox.discord.world.text import walk
 from bots.sandbox.discord.world.values import DiscordChannel, DiscordMessage, DiscordUpload, DiscordUser, Permission
 from bots.sandbox.nebula.server import NebulaServer
+from core.files.reader import FileLimits
 from core.inbound.dispatcher import Dispatcher
 from core.inbound.menus import ASK
 from tests.bounds import HANG_SECONDS
@@ -195,6 +196,7 @@ def config_for(discord: DiscordServer, model: NebulaServer, **changes: Any) -> C
         "discord_api_url": discord.api_url,
         "discord_gateway_url": discord.gateway_url,
         "drain_seconds": 0,
+        "files_seconds": HANG_SECONDS,
         "reply_titles": "off",  # the model would be asked twice
     }
     return configured(**{**values, **changes})
@@ -247,7 +249,14 @@ async def running(
     restart."""
     platform = Discord(config.discord, limits=limits, answer_seconds=answer_seconds)
     async with chat_model(config.core, redis) as model, asyncio.TaskGroup() as group:
-        bot = assemble(config.core, redis, model, [platform])
+        bot = assemble(
+            config.core,
+            redis,
+            model,
+            [platform],
+            reading=HANG_SECONDS,
+            file_limits=FileLimits(seconds=HANG_SECONDS),
+        )
         platform.share(bot.limiter)
         async with bot.runner.open():
             serving = group.create_task(platform.run(dispatcher(bot.dispatcher)))

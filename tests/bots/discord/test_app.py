@@ -27,6 +27,7 @@ from core.settings.environment import WrongConfig
 from core.store.redis.client import connection
 from core.turns import accepted
 from tests.bots.discord.harness import GENERAL, DiscordRoom, config_for, discord_server, long_answer, room, running
+from tests.bounds import HANG_SECONDS
 
 POST_ROUTE = "POST /channels/{channel}/messages"
 EDIT = "PATCH /channels/{channel}/messages/{message}"
@@ -300,7 +301,7 @@ class TestReplies:
     async def test_a_steady_stream_exceeds_no_rate_limit(self, redis_client: Redis) -> None:
         """An answer that streams for seconds causes no 429, and its end is visible as soon as the model ends."""
         async with room(redis_client, limits=DiscordLimits()) as here:
-            here.nebula.pace = 20
+            here.nebula.pace = 5
             held = here.nebula.hold()
             here.nebula.answer_next(" ".join(f"w{number:03}" for number in range(300)))
             await here.say("ann", GENERAL, "@nebula go on")
@@ -893,6 +894,7 @@ class TestConnection:
     async def test_without_redis_the_person_gets_a_sentence(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Discord does not deliver an event again; if Redis stays away, the question gets a sentence, not silence."""
         monkeypatch.setattr(ordering, "STORE_TIMEOUT_SECONDS", 0.2)
+        monkeypatch.setattr(ordering, "AWAY_SECONDS", HANG_SECONDS)  # or that it waits is said first
         async with connection("unix:///nowhere/redis.sock") as nowhere, room(nowhere) as here:
             await here.say("ann", GENERAL, "@nebula hello")
             await here.until(lambda: here.said(GENERAL) == [StoreError.notice])
@@ -917,13 +919,13 @@ class TestConnection:
 
 async def test_another_process_continues_a_turn(redis_client: Redis) -> None:
     """A bot that stops in the middle of an answer hands it back; the next one finishes it in the same message."""
-    async with discord_server() as discord, NebulaServer(pace=20) as model:
+    async with discord_server() as discord, NebulaServer() as model:
         here, config = DiscordRoom(discord, model), config_for(discord, model)
+        model.hold(5)
         model.answer_next("a long tale " * 40)
         async with running(here, redis_client, config):
             await here.say("ann", GENERAL, "@nebula a tale")
             await here.until(lambda: here.shown(GENERAL))
-        model.pace = 0
         model.answer_next("The whole tale.")
         async with running(here, redis_client, config):
             await here.until(lambda: here.said(GENERAL) == ["The whole tale."])

@@ -18,8 +18,8 @@ from core.domain.errors import StoreError
 from core.domain.page import Action
 from core.inbound.buttons import CONTINUED, FORGOTTEN, GO_ON, NOT_YOURS, OVER, UNDER_WAY
 from core.reply.layout import CUT, STOPPED
-from core.store.redis.client import connection
 from tests.bots.discord.harness import GENERAL, THUMBS, DiscordRoom, config_for, discord_server, room, running
+from tests.redis_server import patient_connection
 
 STOP, AGAIN, GOING_ON = "Stop", "Regenerate", "Continue"
 CALLBACK_ROUTE = "POST /interactions/{id}/{token}/callback"
@@ -270,6 +270,7 @@ class TestContinue:
         here.nebula.answer_next("The other half.")
         await here.press("bob", message, GOING_ON)
         await here.until(lambda: here.said(GENERAL)[-1] == "The other half.")
+        await settled(here)  # what is on screen may not be stored yet
         assert await here.told("ann", message, GOING_ON) == CONTINUED
 
 
@@ -304,8 +305,13 @@ class TestButtonPlaces:
         """With `buttons off` no reply has any, neither while it is written nor afterwards."""
         await here.used("max", GENERAL, "set", parameter="buttons", value="off")
         before = len(here.shown(GENERAL))
-        here.nebula.pace = 50
-        await here.answered("ann", GENERAL, "@nebula hello", "word " * 30 + "end")
+        held = here.nebula.hold(3)
+        here.nebula.answer_next("word " * 30 + "end")
+        await here.say("ann", GENERAL, "@nebula hello")
+        await here.until(lambda: "word" in here.said(GENERAL)[-1])
+        held.release()
+        await here.until(lambda: here.said(GENERAL)[-1].endswith("end"))
+        await here.bot.runner.idle()
         [reply] = here.shown(GENERAL)[before:]
         assert len(reply.frames) > 1
         assert not any(frame.components for frame in reply.frames)
@@ -380,7 +386,7 @@ class TestFailedPresses:
     async def test_without_redis_the_person_gets_a_sentence(self, redis_url: str, tmp_path: Path) -> None:
         """While Redis is away a press gets a sentence; when Redis is back, the same button works."""
         door = Door(redis_url.removeprefix("unix://"), str(tmp_path / "door"))
-        async with door, connection(f"unix://{door.path}") as redis, room(redis) as here:
+        async with door, patient_connection(f"unix://{door.path}") as redis, room(redis) as here:
             message = await ended(here, "The answer.")
             await door.shut()
             assert await here.told("ann", message, AGAIN) == StoreError.notice

@@ -1,5 +1,6 @@
 """Edited and deleted messages in Discord, at the wire: the bot's answers follow the change."""
 
+import asyncio
 import time
 from dataclasses import replace
 from typing import Any
@@ -32,9 +33,20 @@ async def answered(
 
 async def settled(here: DiscordRoom, where: str | DiscordChannel = GENERAL) -> None:
     """Wait until every turn in this place has ended, in any process."""
+    await here.bot.runner.settled(conversation(here, where))
+
+
+async def offered(here: DiscordRoom, question: DiscordMessage) -> None:
+    """Wait until it is stored that a changed question is offered again: what is on screen may not be yet."""
+    while not ((known := await here.bot.records.asked(conversation(here), question.id)) and known[1].offer):
+        await asyncio.sleep(0.01)
+
+
+def conversation(here: DiscordRoom, where: str | DiscordChannel = GENERAL) -> Conversation:
+    """What is said in this place."""
     channel = here.place(where)
     parts = filter(None, (channel.guild or "-", channel.parent, channel.id))
-    await here.bot.runner.settled(Conversation("/".join(("discord", *parts))))
+    return Conversation("/".join(("discord", *parts)))
 
 
 async def in_line(here: DiscordRoom) -> DiscordMessage:
@@ -90,6 +102,7 @@ class TestEdited:
         question = await answered(here)
         await here.discord.edit(question, "@nebula changed")
         await here.until(lambda: here.said(GENERAL) == ["The answer.", f"-# {CHANGED}"])
+        await offered(here, question)
         here.nebula.answer_next("Another.")
         await here.press("ann", here.shown(GENERAL)[-1], AGAIN)
         await here.until(lambda: any("Another." in text for text in here.said(GENERAL)))

@@ -54,6 +54,7 @@ async def test_a_slash_command_returns_a_file(here: DiscordRoom) -> None:
 )
 async def test_an_optional_choice(here: DiscordRoom, who: str, whose: str, allowed: bool) -> None:
     """Discord knows the choices of an optional option; the chosen value arrives and is checked."""
+    await here.until(lambda: here.discord.commands.registered)
     command = next(one for one in here.discord.commands.registered if one["name"] == "export")
     [option] = command["options"]
     assert [choice["value"] for choice in option["choices"]] == ["me", "all"]

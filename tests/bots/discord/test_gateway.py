@@ -56,14 +56,15 @@ class TestSessions:
 
     async def test_a_silent_connection_is_replaced(self, redis_client: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
         """No acknowledgement or event comes any more, but nothing is closed: questions from that time are answered."""
-        monkeypatch.setattr(client, "SILENCE_SECONDS", 0.4)
-        monkeypatch.setattr(discord_gateway, "HEARTBEAT_MS", 100)
+        monkeypatch.setattr(client, "SILENCE_SECONDS", 5.0)
+        monkeypatch.setattr(discord_gateway, "HEARTBEAT_MS", 1000)
         async with room(redis_client) as here:
+            before = here.discord.gateway.identifies  # a slow beginning may have taken several
             here.discord.gateway.fall_silent()
             await here.answered("ann", GENERAL, "@nebula hello", "Hi.")
             # On a busy machine the new connection may seem silent too, and is then replaced as well.
             assert here.discord.gateway.resumes >= 1
-            assert here.discord.gateway.identifies == 1
+            assert here.discord.gateway.identifies == before
 
     @pytest.mark.parametrize(
         ("code", "says"), [(4004, "DISCORD_TOKEN"), (4011, "DISCORD_SHARDS"), (4013, "intents"), (4014, "Intents")]

@@ -9,7 +9,7 @@ import pytest_asyncio
 from redis.asyncio import Redis
 
 from bots.sandbox.discord.interactions import Interaction
-from bots.sandbox.discord.world.values import DiscordMessage
+from bots.sandbox.discord.world.values import DiscordMessage, Permission
 from bots.sandbox.hold import Hold
 from bots.sandbox.nebula.server import NebulaServer
 from core.inbound.undoing import GONE
@@ -65,12 +65,19 @@ async def shown(here: DiscordRoom, answer: str) -> None:
     await here.until(lambda: here.said(GENERAL) == [answer] and AGAIN in here.buttons(here.shown(GENERAL)[0]))
 
 
+def somebody(here: DiscordRoom) -> str:
+    """A manager who has pressed nothing yet: who presses again and again soon gets no answer any more."""
+    name = f"max {len(here.people)}"
+    here.people[name] = here.discord.add_member(here.guild, name, permissions=Permission.MANAGE_CHANNELS)
+    return name
+
+
 async def insist(here: DiscordRoom, message: DiscordMessage, label: str) -> None:
     """Press a button again and again, until nothing is under way any more: another process commits the answer."""
 
     async def refused() -> bool:
         before = here.said(GENERAL)
-        pressed = await here.press("ann", message, label)
+        pressed = await here.press(somebody(here), message, label)
         await here.until(lambda: pressed.followups or here.said(GENERAL) != before)
         return bool(pressed.followups)
 
@@ -106,7 +113,7 @@ async def test_a_killed_process_has_forgotten_what_was_undone(
     async with doomed(here, redis_url, tmp_path) as message:
         held = here.discord.faults.hold(DELETE, late=True)
         while not held.met:
-            pressed = await choose(here, "ann", message, UNDO)
+            pressed = await choose(here, somebody(here), message, UNDO)
             await here.until(partial(_is_over, pressed, held))
     async with running(here, redis_client, config_for(here.discord, here.nebula, lease_seconds=1)):
         assert here.said(GENERAL) == ["Two."]

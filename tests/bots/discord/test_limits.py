@@ -94,13 +94,15 @@ async def test_a_limit_of_the_whole_bot_holds_every_call(
     monkeypatch.setattr(http, "BANNED_SECONDS", 0.5)
     async with room(redis_client) as here:
         await here.until(lambda: here.discord.commands.puts)  # no call of the start is under way any more
-        here.nebula.pace = 40
+        held = here.nebula.hold(3)
         if ban:
             here.discord.faults.cloudflare(EDIT)
         else:
             here.discord.faults.rate_limit(EDIT, 0.5, scope="global")
         here.nebula.answer_next(EIGHTY_WORDS)
         await here.say("ann", GENERAL, "@nebula question")
+        await here.until(lambda: here.shown(GENERAL))
+        held.release()
         await here.until(lambda: refused(here))
         await here.say("bob", "#random", "@nebula question")
         await here.until(lambda: here.shown("#random"))

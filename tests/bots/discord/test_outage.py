@@ -18,10 +18,10 @@ from bots.sandbox.nebula.server import NebulaServer
 from core.domain.errors import StoreError
 from core.inbound import followups
 from core.inbound.dispatcher import AWAY
-from core.store.redis.client import connection
 from core.store.redis.embedded import find_server
 from tests.bots.discord.harness import GENERAL, DiscordRoom, config_for, discord_server, room, running
 from tests.bounds import HANG_SECONDS
+from tests.redis_server import patient_connection
 
 POST_ROUTE = "POST /channels/{channel}/messages"
 RANDOM = "#random"
@@ -71,7 +71,7 @@ async def here(
     """A room with that Redis, where people learn of an outage early. As a parameter: changes of the configuration."""
     monkeypatch.setattr(ordering, "AWAY_SECONDS", 0.2)
     monkeypatch.setattr(ordering, "PAUSE_SECONDS", 0.5)
-    async with connection(server.url) as redis, room(redis, changes=getattr(request, "param", None)) as stage:
+    async with patient_connection(server.url) as redis, room(redis, changes=getattr(request, "param", None)) as stage:
         yield stage
 
 
@@ -118,7 +118,7 @@ async def test_what_people_say_to_each_other_does_not_wait(
     """Where it is known that nobody is heard without a mention: the room for what waits is for questions."""
     monkeypatch.setattr(followups, "DEAF_SECONDS", HANG_SECONDS)
     monkeypatch.setattr(ordering, "MOST_WAITING", 4)
-    async with connection(server.url) as redis, room(redis, privileged=Intent.MESSAGE_CONTENT) as here:
+    async with patient_connection(server.url) as redis, room(redis, privileged=Intent.MESSAGE_CONTENT) as here:
         await here.say("ann", GENERAL, "lunch?")
         await here.answered("ann", GENERAL, "@nebula before", "Before.")
         server.kill()
@@ -167,8 +167,8 @@ async def test_two_processes_explain_it_once(server: DurableRedis, monkeypatch: 
     """Both have the question and neither reaches Redis: the person reads one sentence and one answer."""
     monkeypatch.setattr(ordering, "AWAY_SECONDS", 0.3)
     async with (
-        connection(server.url) as redis,
-        connection(server.url) as another,
+        patient_connection(server.url) as redis,
+        patient_connection(server.url) as another,
         room(redis) as here,
         running(here, another, config_for(here.discord, here.nebula)),
     ):
@@ -206,7 +206,7 @@ async def test_a_bot_ends_cleanly_during_an_outage(
     monkeypatch.setattr(ordering, "AWAY_SECONDS", 0.1)
     async with discord_server() as discord, NebulaServer() as model:
         here, config = DiscordRoom(discord, model), config_for(discord, model)
-        async with connection(server.url) as redis, running(here, redis, config):
+        async with patient_connection(server.url) as redis, running(here, redis, config):
             await here.answered("ann", GENERAL, "@nebula before", "Before.")
             while not await redis.exists("nb:p:{discord}"):
                 await asyncio.sleep(0.01)
@@ -215,7 +215,7 @@ async def test_a_bot_ends_cleanly_during_an_outage(
             await here.until(lambda: away(here, GENERAL) == 1)
         server.start()
         model.answer_next("One.")
-        async with connection(server.url) as redis, running(here, redis, config):
+        async with patient_connection(server.url) as redis, running(here, redis, config):
             await here.until(lambda: answers(here, GENERAL) == ["Before.", "One."])
     assert not [record for record in caplog.records if record.exc_info]
 

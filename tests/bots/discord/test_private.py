@@ -102,10 +102,11 @@ class TestPrivate:
     @pytest.mark.parametrize("finish", ["stop", "length"])
     async def test_a_private_answer_has_stop_and_then_thumbs(self, here: DiscordRoom, finish: str) -> None:
         """While it grows, it has Stop; then Share, the thumbs and Undo."""
-        here.nebula.pace = 20
+        held = here.nebula.hold(3)
         here.nebula.answer_next("word " * 20 + "end", finish=finish)
         shown = await asked(here)
         await here.until(lambda: shown.original and STOP in here.buttons(shown.original))
+        held.release()
         await here.until(lambda: shown.original and list(here.buttons(shown.original)) == BELOW_PRIVATE)
         assert shown.original
         assert "end" in shown.original.content
@@ -192,14 +193,14 @@ class TestPrivate:
         async with room(redis_client) as here:
             here.people["eve"] = here.discord.add_member(here.guild, "eve", dms=False)
             here.discord.faults.error(RESPOND, 401, None, code=50027, before=1)
-            here.nebula.pace = 20
+            held = here.nebula.hold(5)
             here.nebula.answer_next("a secret " * 20)
             shown = await asked(here, "eve")
             await here.until(lambda: shown.original and "secret" in shown.original.content)
+            held.release()
             await here.until(lambda: any(call.code == 50007 for call in here.discord.calls))
             await here.bot.runner.idle()
             here.discord.faults.clear()
-            here.nebula.pace = 0
             assert not public(here)
             assert not here.said("@eve")
             await here.answered("eve", GENERAL, "@nebula hello", "Hi.")
@@ -217,13 +218,13 @@ class TestPrivate:
 
     async def test_another_process_continues_a_private_turn(self, redis_client: Redis) -> None:
         """The next process finishes it in the same message, for the same person alone."""
-        async with discord_server() as discord, NebulaServer(pace=20) as model:
+        async with discord_server() as discord, NebulaServer() as model:
             here, config = DiscordRoom(discord, model), config_for(discord, model)
+            model.hold(5)
             model.answer_next("a long secret " * 40)
             async with running(here, redis_client, config):
                 shown = await asked(here)
                 await here.until(lambda: shown.original and "secret" in shown.original.content)
-            model.pace = 0
             model.answer_next("The whole secret.")
             async with running(here, redis_client, config):
                 await here.until(lambda: shown.original and shown.original.content.endswith("The whole secret."))
@@ -267,14 +268,16 @@ class TestTokens:
     ) -> None:
         """The token is tried only once more; the end arrives with its button, and the answer can be regenerated."""
         here.discord.faults.error(RESPOND, status, None, code=code, before=1)
-        here.nebula.pace = 20
+        held = here.nebula.hold(3)
         here.nebula.answer_next("word " * 20 + "end")
         shown = await here.slash("ann", GENERAL, "ask", prompt="slowly")
-        await here.until(lambda: shown.original and shown.original.content.endswith("end"))
+        await here.until(lambda: shown.original and "word" in shown.original.content)
+        held.release()
+        await here.until(lambda: shown.original and AGAIN in here.buttons(shown.original))
         assert shown.original
+        assert shown.original.content.endswith("end")
         assert list(here.buttons(shown.original)) == [AGAIN, *THUMBS]
         await here.bot.runner.idle()
-        here.nebula.pace = 0
         here.nebula.answer_next("Another.")
         await here.press("ann", shown.original, AGAIN)
         await here.until(lambda: shown.original and shown.original.content.endswith("Another."))

@@ -283,14 +283,14 @@ async def test_a_second_start_registers_nothing(here: DiscordRoom, redis_client:
 
 async def test_another_process_goes_on_abroad(redis_client: Redis) -> None:
     """It finishes the same message, and asks Discord nothing about the place."""
-    async with discord_server() as discord, NebulaServer(pace=20) as model:
+    async with discord_server() as discord, NebulaServer() as model:
         here, config = DiscordRoom(discord, model), config_for(discord, model, **ON)
         abroad(here)
+        model.hold(5)
         model.answer_next("a long tale " * 40)
         async with running(here, redis_client, config):
             shown = await here.slash("ann", GROUP, "ask", prompt="a tale")
             await here.until(lambda: shown.original and "tale" in shown.original.content)
-        model.pace = 0
         model.answer_next("The whole tale.")
         async with running(here, redis_client, config):
             await here.finished(shown, "The whole tale.")

@@ -10,6 +10,9 @@ from typing import Any, TypeVar
 from unittest.mock import patch
 
 import aiohttp
+from slack_bolt.listener.async_listener import AsyncListener
+from slack_bolt.listener.asyncio_runner import AsyncioListenerRunner
+from slack_bolt.response import BoltResponse
 
 from bots.compose import assemble, chat_model
 from bots.sandbox.nebula.server import NebulaServer
@@ -18,6 +21,7 @@ from bots.sandbox.slack.methods.limits import NO_SLACK_LIMITS
 from bots.sandbox.slack.people import InteractionResult, Submission
 from bots.sandbox.slack.server import SlackServer
 from bots.sandbox.slack.workspace.values import SlackCall, SlackFile, SlackMessage, View
+from bots.slack.api import transport
 from bots.slack.api.workspace import Patience
 from bots.slack.app import Slack
 from bots.slack.config import SlackConfig
@@ -27,11 +31,12 @@ from core.inbound.dispatcher import Dispatcher
 from core.ratelimit.bucket import Permit
 from core.ratelimit.limiter import RateLimiter, Ticket
 from core.reply import publisher
-from core.store.redis.client import connection
+from core.store.ratelimits import RedisRateLimit
 from core.turns.runner import TurnRunner
 from tests.bounds import HANG_SECONDS
 from tests.configuration import Configuration, configured
 from tests.ports import free_port
+from tests.redis_server import patient_connection
 
 T = TypeVar("T")
 
@@ -279,9 +284,27 @@ async def slack_room(
             yield room
 
 
+# A socket is lost whose pong is late by half of the time between pings. Tests that cut sockets set a shorter one.
+_USUAL_PING_SECONDS, _RARE_PING_SECONDS = transport.PING_SECONDS, 60.0
+_RUN = AsyncioListenerRunner.run
+
+
+async def _run(self: AsyncioListenerRunner, *, listener: AsyncListener, **others: Any) -> BoltResponse | None:
+    """Bolt's own, which would wait three seconds for an acknowledgement, and then ask the next listener, which closes
+    a form."""
+    listener.ack_timeout = int(HANG_SECONDS)
+    return await _RUN(self, listener=listener, **others)
+
+
 @asynccontextmanager
-async def _hasty_publishers() -> AsyncIterator[None]:
-    with patch.object(publisher, "_BACKOFF_SECONDS", _SOON):
+async def _product_in_tests() -> AsyncIterator[None]:
+    """Lost frames are soon shown again; a process that stands still for a while loses no socket and no form."""
+    usual = transport.PING_SECONDS == _USUAL_PING_SECONDS
+    with (
+        patch.object(publisher, "_BACKOFF_SECONDS", _SOON),
+        patch.object(AsyncioListenerRunner, "run", _run),
+        patch.object(transport, "PING_SECONDS", _RARE_PING_SECONDS if usual else transport.PING_SECONDS),
+    ):
         yield
 
 
@@ -301,8 +324,8 @@ async def process(
     values = settings(room.slack, room.nebula, **config)
     platform = Slack(values.slack, patience=patience)
     async with (
-        _hasty_publishers(),
-        connection(redis_url) as redis,
+        _product_in_tests(),
+        patient_connection(redis_url) as redis,
         chat_model(values.core, redis) as model,
     ):
         timing = {"lease_seconds": lease, "inbox_limit": inbox, "drain_seconds": 2, "files_seconds": HANG_SECONDS}
@@ -317,6 +340,8 @@ async def process(
             file_limits=FileLimits(seconds=HANG_SECONDS),
         )
         platform.share(bot.limiter)
+        # before the platform takes them: the usual ones wait for Redis for half a second
+        bot.dispatcher.rate_limits = RedisRateLimit(redis, answer_timeout=HANG_SECONDS)
         room.dispatcher, runner = dispatcher(bot.dispatcher), bot.runner
         async with runner.open(), asyncio.TaskGroup() as group:
             running = group.create_task(platform.run(room.dispatcher))

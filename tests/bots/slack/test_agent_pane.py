@@ -2,14 +2,25 @@
 
 from typing import Any
 
+import pytest
+
 from bots.sandbox.nebula.faults import NebulaFault
 from bots.sandbox.slack.delivery.events import SUBSCRIPTIONS
 from bots.slack.app import Slack
 from core.prompt.titling import LONGEST
+from core.turns import titles as core_titles
 from tests.bots.slack.harness import SlackRoom, process, slack_room
+from tests.bounds import HANG_SECONDS
 
 PREFERRED = Slack.defaults.suggestions
 WITH_TITLES: dict[str, Any] = {"reply_titles": "on"}
+PATIENCE_SECONDS = core_titles.PATIENCE_SECONDS
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that stands still for a second asks for its titles all the same."""
+    monkeypatch.setattr(core_titles, "PATIENCE_SECONDS", HANG_SECONDS)
 
 
 def titles(room: SlackRoom, thread: str) -> list[str]:
@@ -124,8 +135,9 @@ async def test_an_app_that_is_no_agent_gives_no_titles(redis_url: str) -> None:
         assert len(room.calls("assistant.threads.setTitle")) == 1
 
 
-async def test_titles_give_way_to_questions(redis_url: str) -> None:
+async def test_titles_give_way_to_questions(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """While the account's limit is used up, nobody waits behind a title."""
+    monkeypatch.setattr(core_titles, "PATIENCE_SECONDS", PATIENCE_SECONDS)
     async with slack_room(redis_url, **WITH_TITLES, nebula_requests_per_minute=1) as room:
         root = (await room.say("ann", "@ann", "hello")).ts
         await room.until(lambda: room.said("@ann", root))

@@ -100,6 +100,7 @@ async def test_listen(redis_url: str, listen: str, expected: list[bool]) -> None
         thread = await opened(room)
         root = (await room.say("bob", GENERAL, "the deploy failed")).ts
         await room.say("ann", GENERAL, f"@nebula !set listen {listen}")
+        await room.answered(GENERAL, "is now")
         await room.quiet()
         found = [
             await is_answered(room, "ann", "and in Rust?", thread),

@@ -51,7 +51,8 @@ async def test_questions_of_a_thread_follow_each_other(redis_url: str) -> None:
 async def test_one_answer_at_a_time(redis_url: str) -> None:
     """With `parallel 1` the questions of all threads are answered in order of arrival, one after the other."""
     async with slack_room(redis_url) as room:
-        await room.slash("ann", "#general", "set parallel 1")
+        changed = await room.slash("ann", "#general", "set parallel 1")
+        await room.until(lambda: changed.messages)
         held = room.nebula.hold(after=3)
         room.nebula.answer_next(ANSWER)
         asked = [await room.say("ann", "#general", "@nebula question 0")]

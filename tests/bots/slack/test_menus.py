@@ -13,6 +13,8 @@ from redis.asyncio import Redis
 from bots.sandbox.slack.methods import faults
 from bots.sandbox.slack.people import InteractionResult, Submission
 from bots.sandbox.slack.workspace.values import Json, SlackMessage, View
+from bots.slack import app
+from bots.slack.api.tasks import TaskSupervisor
 from bots.slack.components.menus import MOST_METADATA, ChosenMessage
 from bots.slack.inbound.menus import NO_FORM, NO_QUESTION, NOTHING_CHOSEN, OLD_FORM
 from bots.slack.manifest import ASK_ABOUT, SUMMARISE_THREAD
@@ -25,6 +27,7 @@ from core.inbound.menus import ALONE
 from core.store.turns import Acceptance
 from tests.bots.slack.harness import HEARS_MENTIONS, SlackRoom, slack_room
 from tests.bots.slack.test_surroundings import quoted
+from tests.bounds import HANG_SECONDS
 from tests.core.turns.test_reading import stored
 
 FAR = "#far"
@@ -146,9 +149,10 @@ async def test_a_question_that_fails_says_so(redis_url: str, caplog: pytest.LogC
     assert "as the test requests" in caplog.text
 
 
-async def test_nothing_is_acknowledged_that_would_not_be_done(redis_url: str) -> None:
+async def test_nothing_is_acknowledged_that_would_not_be_done(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """While a process shuts down, menus, forms and commands fail where people see it, and none of them half happens."""
-    gate = asyncio.Event()
+    gate, tasks = asyncio.Event(), TaskSupervisor()
+    monkeypatch.setattr(app, "TaskSupervisor", lambda: tasks)
     async with slack_room(redis_url, http=True) as room:
         message = await room.say("bob", "#general", "hello")
         await choose(room, "ann", message)
@@ -159,6 +163,9 @@ async def test_nothing_is_acknowledged_that_would_not_be_done(redis_url: str) ->
         await room.say("joe", "#general", "@nebula hello")
         await room.until(lambda: not room.slack.faults.left("users.info"))
         room.running.cancel()  # a task of it waits for the name
+        async with asyncio.timeout(HANG_SECONDS):
+            while not tasks.closing:
+                await asyncio.sleep(0)
         answers: list[InteractionResult | Submission] = [
             await room.slack.shortcut(room.people["ann"], message, ASK_ABOUT),
             await room.slack.shortcut(room.people["ann"], message, SUMMARISE_THREAD),

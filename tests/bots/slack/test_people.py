@@ -38,6 +38,7 @@ async def test_people_of_another_organization_are_recognized(redis_url: str) -> 
     async with slack_room(redis_url, dispatcher=Witness) as room:
         room.person("zoe", team=OTHER_TEAM)
         await room.say("zoe", "#general", "@nebula hello")
+        await room.until(lambda: room.slack.ephemerals(room.where("#general")))
         await room.quiet()
         seen = [each.shown for each in (*room.said("#general"), *room.slack.ephemerals(room.where("#general")))]
         assert seen == [EXTERNAL]
@@ -45,8 +46,10 @@ async def test_people_of_another_organization_are_recognized(redis_url: str) -> 
         await room.quiet()
         assert [author.external for author in authors(room)] == [True, False]
         assert len(room.nebula.requests) == 1
-        for who in ("zoe", "ann"):
-            await room.slack.press(room.people[who], room.said("#general")[-1], "nebula_reply_again")
+        refused = await room.slack.press(room.people["zoe"], room.said("#general")[-1], "nebula_reply_again")
+        await room.until(lambda: refused.messages)
+        await room.slack.press(room.people["ann"], room.said("#general")[-1], "nebula_reply_again")
+        await room.nebula.until(lambda: len(room.nebula.requests) == 2)
         await room.quiet()
         assert [press.author.external for press in witness(room.dispatcher).presses] == [True, False]
         answer = await room.slash("zoe", "#general", "settings")
@@ -127,7 +130,8 @@ async def test_a_late_name_is_there_for_the_next_question(redis_url: str) -> Non
         await room.say("ann", "#general", "@nebula hello?")
         await room.quiet()
         late.set()
-        await room.until(lambda: room.calls("users.info"))
+        command = await room.slash("ann", "#general", "set temperature 1")  # this waits until it is known who she is
+        await room.until(lambda: command.messages)
         await room.say("ann", "#general", "@nebula hello!")
         await room.quiet()
         assert [author.name for author in authors(room)] == [room.people["ann"]] * 2 + ["ann"]
@@ -195,7 +199,10 @@ async def call(budget: CallBudget, made: list[CallBudget]) -> None:
 
 async def test_without_redis_a_process_makes_its_part_of_the_calls(redis_client: Redis) -> None:
     """Two processes that can't count together any more stay below the limit together."""
-    processes = [CallBudget(RedisRateLimit(redis_client), "slack/T1/users.info", 10) for _ in range(2)]
+    processes = [
+        CallBudget(RedisRateLimit(redis_client, answer_timeout=HANG_SECONDS), "slack/T1/users.info", 10)
+        for _ in range(2)
+    ]
     made: list[CallBudget] = []
     for each in processes * 2:  # each has met the other
         await call(each, made)

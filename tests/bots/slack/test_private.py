@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from redis.asyncio import Redis
 
 from bots.sandbox.nebula.faults import NebulaFault
 from bots.sandbox.slack.methods import faults
@@ -14,10 +15,12 @@ from bots.slack.outbound.ephemeral_surface import THINKING
 from bots.slack.outbound.private_file import DIRECTLY
 from bots.slack.outbound.responses import NOT_SHARED
 from core.domain.ports import waiting
+from core.domain.turn_id import Step
 from core.inbound.buttons import NOT_KEPT, NOT_YOURS, OVER, SHARED
 from core.reply.layout import IN_FILE, NO_FILE, STOPPED
 from tests.bots.slack.harness import SlackRoom, empty_room, process, slack_room
 from tests.bots.slack.test_streaming import program
+from tests.bounds import HANG_SECONDS
 from tests.scenarios.warm import started
 
 STOP, SHARE, UNDO = "nebula_reply_stop", "nebula_reply_share", "nebula_reply_undo"
@@ -161,7 +164,7 @@ async def test_an_answer_is_shared_in_its_thread(redis_url: str) -> None:
 
 
 @pytest.mark.parametrize("code", ["restricted_action", "is_archived", "channel_not_found"])
-async def test_what_slack_refuses_to_share_may_be_shared_again(redis_url: str, code: str) -> None:
+async def test_what_slack_refuses_to_share_may_be_shared_again(redis_url: str, redis_client: Redis, code: str) -> None:
     """The person reads why, and loses nothing."""
     async with slack_room(redis_url) as room:
         await ask(room, "Because.")
@@ -170,6 +173,9 @@ async def test_what_slack_refuses_to_share_may_be_shared_again(redis_url: str, c
         (told,) = await press(room, answer, SHARE)
         assert told == NOT_SHARED.format(f" (`{code}`)")
         assert not room.said("#general")
+        async with asyncio.timeout(HANG_SECONDS):  # the person may read why before Redis knows it
+            while await redis_client.keys(f"*:d:*/{Step.SHARED}"):
+                await asyncio.sleep(0.01)
         assert await press(room, answer, SHARE) == []
         assert room.shown("#general")[0].endswith("Because.")
 

@@ -11,6 +11,7 @@ from bots.sandbox.nebula.faults import NebulaFault, Thought
 from bots.sandbox.slack.delivery.events import SUBSCRIPTIONS
 from bots.sandbox.slack.methods import faults
 from bots.sandbox.slack.workspace.values import SlackMessage
+from bots.slack.api import client
 from bots.slack.api.client import Web
 from bots.slack.api.workspace import Capabilities
 from bots.slack.outbound import streaming_surface
@@ -21,8 +22,10 @@ from core.domain.errors import BrokenStream
 from core.domain.options import Placement
 from core.domain.page import Page
 from core.domain.turn_id import TurnId
+from core.reply import notices
 from core.reply.layout import STOPPED
 from tests.bots.slack.harness import SlackRoom, empty_room, process, slack_room
+from tests.bounds import HANG_SECONDS
 from tests.scenarios.warm import started
 
 START, APPEND, STOP_STREAM = "chat.startStream", "chat.appendStream", "chat.stopStream"
@@ -176,8 +179,9 @@ async def test_a_model_that_fails_leaves_a_finished_stream(redis_url: str) -> No
         assert reply.buttons == ("nebula_reply_again", "nebula_rating")
 
 
-async def test_a_running_stream_outlives_the_connection(redis_url: str) -> None:
+async def test_a_running_stream_outlives_the_connection(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """It still reaches its end after the platform has stopped."""
+    monkeypatch.setattr(client, "_CLOSE_TIMEOUT_SECONDS", HANG_SECONDS)  # a call that this ends is made again
     async with slack_room(redis_url) as room:
         more = room.held(after=20, tokens=10)
         await put(room)
@@ -417,8 +421,9 @@ async def test_text_that_turns_out_to_be_reasoning_is_retracted(redis_url: str) 
         assert "let me see" not in reply.shown
 
 
-async def test_a_person_stops_a_stream(redis_url: str) -> None:
+async def test_a_person_stops_a_stream(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Slack refuses the next piece: the request to the model ends, the text so far stays and is marked as stopped."""
+    monkeypatch.setattr(notices, "STATUS_REPEAT_SECONDS", HANG_SECONDS)  # the status is counted
     async with slack_room(redis_url, server={"subscriptions": SUBSCRIPTIONS - {"agent_session_stopped"}}) as room:
         await asked(room, "word " * 500 + "end")
         reply = await room.answered("@ann", "word word")

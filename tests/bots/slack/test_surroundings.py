@@ -347,7 +347,7 @@ async def test_a_429_in_the_middle_keeps_what_was_read(room: SlackRoom) -> None:
     gate = asyncio.Event()
     gate.set()
     room.slack.faults.add("conversations.replies", held(gate))
-    room.slack.faults.add("conversations.replies", rate_limited(30))
+    room.slack.faults.add("conversations.replies", rate_limited(600))
     await ask(room, "why?", root)
     assert len(quoted(room)) == 41
     assert "I could not read all that was said here in time." in room.shown("#general")[-1]

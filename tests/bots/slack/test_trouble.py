@@ -178,7 +178,7 @@ async def test_a_post_without_a_response_is_found_in_a_channel(redis_url: str, p
     async with slack_room(redis_url, server={"scopes": frozenset(SCOPES)}) as room:
         room.open("#room", private=private)
         await room.say("ann", "#room", f"@nebula !set replies {'thread' if thread else 'channel'}")
-        await room.quiet()
+        await room.until(lambda: room.said("#room"))
         before = len(room.said("#room"))
         room.slack.faults.add(POST_METHOD, faults.applied_then_reset())
         asked = await room.say("ann", "#room", "@nebula hello")
