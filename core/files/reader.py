@@ -140,20 +140,24 @@ async def _process(arguments: list[str]) -> AsyncIterator[Process]:
     """A process that is over when this ends, with all that it has started."""
     loop = asyncio.get_running_loop()
     # As create_subprocess_exec does, which keeps the transport for itself.
-    transport, protocol = await loop.subprocess_exec(
-        lambda: SubprocessStreamProtocol(_PIECE, loop),
-        *arguments,
-        stdin=PIPE,
-        stdout=PIPE,
-        stderr=DEVNULL,
-        env={},
-        cwd="/",
-        start_new_session=True,
+    starting = asyncio.ensure_future(
+        loop.subprocess_exec(
+            lambda: SubprocessStreamProtocol(_PIECE, loop),
+            *arguments,
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=DEVNULL,
+            env={},
+            cwd="/",
+            start_new_session=True,
+        )
     )
-    process = Process(transport, protocol, loop)
     try:
-        yield process
+        # A start that is cancelled would wait for everybody who holds its pipes, also for who left its group.
+        yield Process(*await asyncio.shield(starting), loop)
     finally:
+        transport, protocol = await starting
+        process = Process(transport, protocol, loop)
         with suppress(ProcessLookupError, PermissionError):  # macOS forbids it where all of them have ended
             os.killpg(process.pid, signal.SIGKILL)
         with suppress(TimeoutError):

@@ -5,8 +5,10 @@ import os
 import signal
 import subprocess
 import sys
+from asyncio.subprocess import SubprocessStreamProtocol
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -178,9 +180,8 @@ async def test_an_answer_that_is_too_long_is_not_taken() -> None:
 async def test_few_processes_read_at_once() -> None:
     """The others wait, and are read then; a cancelled one among them lets go of its place."""
     reader = FileReader(FileLimits(seconds=HANG_SECONDS, cpu=1, at_once=2))
-    most = 0
     tasks = [asyncio.create_task(reader.read("a.html", SLOW)) for _ in range(5)]
-    await begun(2)
+    most = len(await begun(2))
     tasks[0].cancel()
     tasks[4].cancel()
     async with asyncio.timeout(HANG_SECONDS):
@@ -244,8 +245,11 @@ async def test_what_a_process_has_started_keeps_nobody_waiting(
     script, ends = STAYING[stays]
     started = tmp_path / "pid"
     program(script.format(file=started), tmp_path, monkeypatch)
-    async with asyncio.timeout(HANG_SECONDS):
-        file = await FileReader(FileLimits(seconds=HANG_SECONDS if ends else 0.5)).read("a.txt", b"words")
+    for seconds in (HANG_SECONDS,) if ends else (0.5, 2.0, 8.0, 32.0):
+        async with asyncio.timeout(HANG_SECONDS):
+            file = await FileReader(FileLimits(seconds=seconds)).read("a.txt", b"words")
+        if started.exists() and started.read_text():  # if not, it was ended before it had started anything
+            break
     process = int(started.read_text())
     request.addfinalizer(lambda: kill(process))
     assert isinstance(file, FileText) if ends else file == Unread("a.txt", Trouble.TIME)
@@ -253,6 +257,34 @@ async def test_what_a_process_has_started_keeps_nobody_waiting(
         async with asyncio.timeout(HANG_SECONDS):
             while await asyncio.to_thread(runs, process):
                 pass
+
+
+async def test_a_start_that_comes_too_late_keeps_nobody_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    """The time is over before the loop has noticed the process, of which a part has already left its group."""
+    script, _ = STAYING["in a session of its own"]
+    started = tmp_path / "pid"
+    started.touch()
+    program(script.format(file=started), tmp_path, monkeypatch)
+
+    class Late(SubprocessStreamProtocol):
+        """The loop stands still once the process was started, until that has left its group."""
+
+        def __init__(self, *values: Any) -> None:
+            super().__init__(*values)
+            asyncio.get_running_loop().call_soon(self.stall)
+
+        def stall(self) -> None:
+            while not started.read_text():
+                pass
+
+    monkeypatch.setattr("core.files.reader.SubprocessStreamProtocol", Late)
+    async with asyncio.timeout(HANG_SECONDS):
+        file = await FileReader(FileLimits(seconds=0.001)).read("a.txt", b"words")
+    process = int(started.read_text())
+    request.addfinalizer(lambda: kill(process))
+    assert file == Unread("a.txt", Trouble.TIME)
 
 
 @pytest.mark.parametrize(
