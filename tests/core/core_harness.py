@@ -191,6 +191,7 @@ async def process(
                 platform_url=server.platform_url,
                 first_token=HANG_SECONDS,
                 between_tokens=HANG_SECONDS,
+                catalog_patience=HANG_SECONDS,
                 backoff=0.01,
                 before_retry=account.reserve_retry,
             )

@@ -1,5 +1,6 @@
 """Edited and deleted questions: the effect on the queue, the history and the screen."""
 
+import asyncio
 import time
 from dataclasses import replace
 
@@ -13,6 +14,7 @@ from core.domain.page import Action
 from core.domain.question import Question
 from core.inbound.edits import CHANGED
 from core.store.records import ConversationLookups
+from tests.bounds import HANG_SECONDS
 from tests.core.core_harness import BOB, HERE, ROOM, Process, eventually, process
 
 
@@ -59,6 +61,9 @@ async def test_changed_question_can_be_asked_again(bot: Process, server: NebulaS
     room = bot.rooms.rooms[question.message]
     await eventually(lambda: any(page.foot == CHANGED for page in room.messages.values()))
     offer = list(room.messages)[-1]
+    async with asyncio.timeout(HANG_SECONDS):  # on screen, it may not be stored yet
+        while not await ConversationLookups(bot.turns.mailboxes).ended(HERE, offer):
+            await asyncio.sleep(0.005)
     server.answer_next("Old.")
     assert await bot.press(Action.AGAIN, offer) is None
     await bot.runner.idle()

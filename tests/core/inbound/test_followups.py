@@ -1,5 +1,6 @@
 """Who is listened to without a mention: what a question leaves behind for that, and what ends it."""
 
+import asyncio
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -12,6 +13,7 @@ from core.access.admission import DENIED
 from core.domain.conversation import Author, Place
 from core.inbound.listening import Remark
 from core.store.threads import AskedThreads
+from tests.bounds import HANG_SECONDS
 from tests.core.core_harness import ANN, BOB, ROOM, Process, eventually, process
 
 AND = Remark("and in Rust?")
@@ -138,6 +140,9 @@ async def test_mute_in_one_process_is_known_in_all(redis_client: Redis, server: 
     """A thread or the channel, until somebody mentions the bot there, or unmutes it; also after a look a moment ago."""
     async with process(redis_client, server) as bot, process(redis_client, server, rooms=bot.rooms) as other:
         thread = await opened(bot)
+        async with asyncio.timeout(HANG_SECONDS):  # what nobody listens to yet is lost
+            while dict(await redis_client.pubsub_numsub("nb:changed"))[b"nb:changed"] < 2:
+                await asyncio.sleep(0.005)
         settings = other.dispatcher.followups._settings
 
         def reached(changes: int) -> bool:

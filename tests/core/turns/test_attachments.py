@@ -10,7 +10,7 @@ from aiohttp import web
 from PIL import Image
 from redis.asyncio import Redis
 
-from bots.sandbox.nebula.faults import Received
+from bots.sandbox.nebula.faults import NebulaFault, Received
 from bots.sandbox.nebula.server import NebulaServer
 from core.domain.conversation import Attachment
 from core.domain.errors import Forbidden, Gone, Hidden, Rejected, Unreachable
@@ -25,6 +25,9 @@ from tests.redis_server import stored
 
 SEES = "Qwen/Qwen2.5-VL-7B-Instruct"
 THREAD = replace(ROOM, thread="T1")
+# Seconds for the files of a question. Only what begins in the first half of them is to blame for being slow: a process
+# that stands still after it began to wait must not miss that half.
+IN_TIME = 4.0
 
 
 def picture(color: str = "red") -> bytes:
@@ -367,7 +370,7 @@ async def test_a_file_that_took_long_for_nothing_is_not_waited_for_again(
     redis_client: Redis, server: NebulaServer
 ) -> None:
     """Later questions neither try it nor say so, but one that is about it does; so it is with an answer again."""
-    async with process(redis_client, server, rooms=Slow(), files_seconds=1.0) as bot:
+    async with process(redis_client, server, rooms=Slow(), files_seconds=IN_TIME) as bot:
         question = await asked(bot, "hi", (Attachment("slow.txt", "", "", 1, file="slow"),))
         assert "I can't read slow.txt: I could not fetch it in time." in bot.shown(question)
         assert "slow.txt" not in bot.shown(await asked(bot, "And now?"))
@@ -388,7 +391,7 @@ async def test_a_file_that_can_not_be_parsed_is_not_parsed_again(bot: Process) -
 async def test_a_file_behind_a_slow_one_is_tried_again(redis_client: Redis, server: NebulaServer) -> None:
     """It was never fetched, so it is not to blame."""
     slow = tuple(Attachment(f"{number}.txt", "", "", 1, file="slow") for number in range(4))
-    async with process(redis_client, server, rooms=Slow(), files_seconds=1.0) as bot:
+    async with process(redis_client, server, rooms=Slow(), files_seconds=IN_TIME) as bot:
         bot.rooms.files["b"] = Unreachable("no answer")
         await asked(bot, "hi", (*slow, Attachment("b.txt", "", "", 1, file="b")))
         assert "b" not in bot.rooms.fetched
@@ -398,7 +401,7 @@ async def test_a_file_behind_a_slow_one_is_tried_again(redis_client: Redis, serv
 async def test_a_slow_file_of_others_is_waited_for_once(redis_client: Redis, server: NebulaServer) -> None:
     """It is named, and tried again by a question that refers to its message."""
     slow = _message(1, Attachment("slow.txt", "", "", 1, file="slow"))
-    async with process(redis_client, server, rooms=Slow(), files_seconds=1.0) as bot:
+    async with process(redis_client, server, rooms=Slow(), files_seconds=IN_TIME) as bot:
         bot.rooms.said = Surroundings((slow,))
         for _ in range(2):
             question = await asked(bot, "What is in the file?")
@@ -502,7 +505,7 @@ async def test_questions_answered_together_bring_all_their_files(bot: Process, s
     """Also those of other people, and of one who wrote no words."""
     await bot.command("set parallel 1")
     await bot.command("set overlap merge")
-    server.pace = 100
+    server.fault(NebulaFault(stall_after=3))  # the first answer runs until it is stopped
     server.answer_next("first " * 20)
     first = bot.question("first")
     await bot.inbox.accept(first)

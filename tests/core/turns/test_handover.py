@@ -42,9 +42,12 @@ async def busy(bot: Process, server: NebulaServer) -> Question:
     return question
 
 
-async def test_reply_without_a_successor_says_so(redis_client: Redis, server: NebulaServer) -> None:
+async def test_reply_without_a_successor_says_so(
+    redis_client: Redis, server: NebulaServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """After a shutdown without a successor the text stays, with a sentence below; the next start continues the same
     message."""
+    monkeypatch.setattr("core.turns.lease.PAUSED_TIMEOUT_SECONDS", HANG_SECONDS)
     async with process(redis_client, server, drain=0, handover=0.2) as bot:
         question = await busy(bot, server)
     [page] = bot.rooms.rooms[question.message].messages.values()
@@ -68,6 +71,13 @@ async def test_reply_taken_over_is_not_marked(redis_client: Redis, server: Nebul
     assert not any(page.foot == PAUSED for _, page in rooms.rooms[question.message].frames)
 
 
+@pytest.fixture
+def patient_checks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that shows something waits for Redis as long as a busy machine takes; usually it soon goes on."""
+    monkeypatch.setattr("core.turns.lease.CHECKPOINT_TIMEOUT_SECONDS", HANG_SECONDS)
+
+
+@pytest.mark.usefixtures("patient_checks")
 async def test_frozen_process_checks_its_lease_before_it_shows_anything(redis_client: Redis) -> None:
     """After a pause the lease has expired by our own clock: before its next frame the process asks Redis, and never
     sends it."""
@@ -81,6 +91,7 @@ async def test_frozen_process_checks_its_lease_before_it_shows_anything(redis_cl
         await lease.check()
 
 
+@pytest.mark.usefixtures("patient_checks")
 async def test_process_frozen_after_its_claim_checks_its_lease_too(redis_client: Redis) -> None:
     """The lease begins with the claim, not when the process learns of it."""
     turns = Turns(redis_client, Retention(lease=0.05))
@@ -252,7 +263,7 @@ async def test_token_of_a_claim_is_never_given_out_twice(redis_client: Redis) ->
 
 async def test_holder_continues_after_the_server_lost_its_claim(redis_client: Redis) -> None:
     """If nobody claimed since, the holder's renewal puts its token back, and its answer is remembered."""
-    turns = Turns(redis_client)
+    turns = Turns(redis_client, Retention(lease=3600))
     first = await turns.accept(Lane(HERE), Question(TurnId("m1"), ROOM, Author("U1", "Ann"), "hi"), "r1")
     assert isinstance(first, Claimed)
     await redis_client.delete(f"nb:{{0}}:c:{ROOM.name}")

@@ -47,7 +47,9 @@ async def test_entry_that_does_not_parse_does_not_end_the_process(redis_client: 
     behind = await left_behind(redis_client)
     async with process(redis_client, server) as bot:
         await bot.settled(behind)
-        assert await bot.turns.waiting(Conversation("test/W1/C1")) == 0
+        async with asyncio.timeout(HANG_SECONDS):
+            while await bot.turns.waiting(Conversation("test/W1/C1")):  # the sweep takes all lanes at the same time
+                await asyncio.sleep(0.01)
         assert await bot.answer("hi", Place("test", "W1", "C2"))
 
 

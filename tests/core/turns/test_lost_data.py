@@ -29,7 +29,8 @@ async def one_runs_and_two_wait(
 ) -> AsyncIterator[tuple[Process, list[Question], Hold]]:
     held = server.hold(after=3)
     server.answer_next("word " * 20 + "end")
-    async with process(redis, server, lease=1) as bot:
+    # A process that stood still for a whole lease would claim the first question anew, with the next one it accepts.
+    async with process(redis, server, lease=6) as bot:
         questions = [bot.question(text) for text in ("first", "second", "third")]
         for each in questions:
             await bot.inbox.accept(each)

@@ -17,6 +17,7 @@ from core.domain.ports import ChatModel, Model
 from core.nebula.client import Nebula
 from core.nebula.wrappers.account_limits import AccountRateLimits, Tier
 from core.nebula.wrappers.breaking import Breakers
+from core.nebula.wrappers.circuit_breaker import CircuitBreaker
 from core.settings.config import Config
 from core.store.quotas import QuotaLimit
 from tests.bounds import HANG_SECONDS
@@ -55,11 +56,14 @@ async def wrapped_model(
             platform_url=server.platform_url,
             first_token=HANG_SECONDS,
             between_tokens=HANG_SECONDS,
+            catalog_patience=HANG_SECONDS,
             backoff=0.0,
             retries=retries,
             before_retry=account.reserve_retry,
         ) as client:
-            yield wrapped(config, client, account, breakers or Breakers())
+            # whoever finds a breaker open must find it so later: a minute
+            breakers = breakers or Breakers(lambda: CircuitBreaker(pause=HANG_SECONDS / 2))
+            yield wrapped(config, client, account, breakers)
 
 
 def busy(seconds: float) -> NebulaFault:
