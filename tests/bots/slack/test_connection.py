@@ -263,7 +263,7 @@ async def test_a_reconnection_that_fails_is_tried_until_it_works(
     redis_url: str, fault: faults.SlackFault, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Whatever Slack replies meanwhile; one line says that there is no connection, one that there is again."""
-    monkeypatch.setattr(transport, "PING_SECONDS", 1.0)  # a pong may take half of it
+    monkeypatch.setattr(transport, "PING_SECONDS", 0.2)
     monkeypatch.setattr(transport, "CHECKS_UNTIL_ERROR", 2)
     async with slack_room(redis_url, server={"retry_delays": RETRIES}) as room:
         room.slack.faults.add("apps.connections.open", fault, times=None)
