@@ -41,6 +41,7 @@ async def is_answered(here: DiscordRoom, who: str, post: DiscordChannel, text: s
 async def listening(here: DiscordRoom, place: DiscordChannel) -> None:
     """Have every message of a forum count: it takes commands only in its posts."""
     post = await here.discord.publish(here.people["max"], place, "Settings", "of this forum")
+    await settled(here, post)  # heard before the setting: later it would be a question
     shown = await here.used("max", post, "set", parameter="listen", value="all", scope="channel")
     assert "`listen` of this channel is now: `all`" in shown
 
