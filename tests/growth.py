@@ -3,7 +3,6 @@
 import inspect
 import time
 from collections.abc import Callable
-from math import sqrt
 from statistics import median
 from typing import TypeVar
 
@@ -20,24 +19,22 @@ async def growth(work: Callable[[T], object], case: Callable[[int], T], length: 
     """How many times as much CPU time the work takes for twice the length, by the least of several runs, or by the
     middle of their ratios.
 
-    Measured from half the length to twice of it, which is two doublings, so that what disturbs one run counts half. The
-    shorter input is worked on four times in one go. So both goes take about as long, and what the machine does beside
+    The shorter input is worked on twice in one go. So both goes take about as long, and what the machine does beside
     them, like emptying the processor's caches now and then, costs both about the same. On a very busy machine no run of
     one of them may be undisturbed, while one of the other was; the ratio of a run to that beside it still says the
     same, on average. What `work` returns is awaited if it can be.
     """
-    short, long = case(length // 2), case(2 * length)
-    await _cost(work, short)  # the first time, more has to be prepared
-    shorts: list[float] = []
-    longs: list[float] = []
+    one, two = case(length), case(2 * length)
+    await _cost(work, one)  # the first time, more has to be prepared
+    ones: list[float] = []
+    twos: list[float] = []
     found = float("inf")
     for attempt in range(_ATTEMPTS):
-        shorts.append(await _cost(work, *[short] * 4))
-        longs.append(await _cost(work, long))
-        found = sqrt(4 * min(longs) / min(shorts))
+        ones.append(await _cost(work, one, one))
+        twos.append(await _cost(work, two))
+        found = 2 * min(twos) / min(ones)
         if found > MOST and attempt >= _FEW:
-            ratio = median(longer / shorter for shorter, longer in zip(shorts, longs, strict=True))
-            found = min(found, sqrt(4 * ratio))
+            found = min(found, 2 * median(longer / shorter for shorter, longer in zip(ones, twos, strict=True)))
         if found <= MOST:
             break
     return found
