@@ -312,6 +312,7 @@ class TestButtonPlaces:
         held.release()
         await here.until(lambda: here.said(GENERAL)[-1].endswith("end"))
         await here.bot.runner.idle()
+        assert len(here.nebula.requests) == 1
         [reply] = here.shown(GENERAL)[before:]
         assert len(reply.frames) > 1
         assert not any(frame.components for frame in reply.frames)

@@ -1,9 +1,9 @@
 """The model of one process of the bot on real sockets, wrapped as the composition root does it."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any, TypeVar
 
 import pytest
 from redis.asyncio import Redis
@@ -12,7 +12,7 @@ from bots.compose import wrapped
 from bots.sandbox.nebula.faults import NebulaFault
 from bots.sandbox.nebula.server import NebulaServer
 from core.domain.chat import ChatMessage, ChatRequest, Delta
-from core.domain.errors import ModelError
+from core.domain.errors import ModelError, ModelTimeout
 from core.domain.ports import ChatModel, Model
 from core.nebula.client import Nebula
 from core.nebula.wrappers.account_limits import AccountRateLimits, Tier
@@ -23,6 +23,8 @@ from core.store.quotas import QuotaLimit
 from tests.bounds import HANG_SECONDS
 from tests.redis_server import patient_connection, patient_quotas
 
+T = TypeVar("T")
+
 MODEL = "meta-llama/Llama-3.3-70B-Instruct"
 SPARE = "meta-llama/Llama-3.1-8B-Instruct"
 CAPPED_REQUEST = ChatRequest(MODEL, (ChatMessage("user", "Hello"),), max_tokens=100)
@@ -32,6 +34,16 @@ NO_LIMITS = Tier()
 # Seconds. A deadline must pass by the clock; on a busy machine, what has to be in time may need a longer one.
 DEADLINES = (0.5, 2.0, 8.0, 32.0)
 NO_REDIS = "unix:///nowhere/redis.sock"
+
+
+async def in_time(attempt: Callable[[float], Awaitable[T]]) -> T:
+    """What the first attempt has found that was in time, each with a longer deadline; one that was not finds nothing or
+    raises ModelTimeout."""
+    for deadline in DEADLINES:
+        with suppress(ModelTimeout):
+            if found := await attempt(deadline):
+                return found
+    pytest.fail("nothing was in time")
 
 
 @asynccontextmanager
