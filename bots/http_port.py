@@ -13,6 +13,7 @@ import aiohttp
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from core.awake import awake
 from core.domain.errors import NebulaBotError
 from core.finding import Finding, bad, well
 from core.settings.environment import WrongConfig
@@ -232,7 +233,7 @@ async def examine_port(name: str, variable: str, host: str, number: int, path: s
     url = f"http://{f'[{asked}]' if ':' in asked else asked}:{number}"
     try:
         async with (
-            asyncio.timeout(_EXAMINED_SECONDS),
+            awake(_EXAMINED_SECONDS),
             aiohttp.ClientSession() as session,
             session.post(url + path) as response,
         ):

@@ -15,6 +15,7 @@ from cachetools import TTLCache
 from httpx_aiohttp import HttpxAiohttpClient
 
 from core import metrics
+from core.awake import awake
 from core.domain.chat import (
     Beat,
     Catalog,
@@ -137,7 +138,7 @@ class Nebula:
     async def check(self) -> tuple[ModelInfo, ...]:
         """Ask for the list of models, to see whether the API takes our key, and return it. Raises ModelError."""
         try:
-            async with asyncio.timeout(self._first_token):
+            async with awake(self._first_token):
                 return (await self._served_models()).models
         except TimeoutError as error:
             raise ModelTimeout("no list of models in time") from error

@@ -10,6 +10,7 @@ from enum import StrEnum
 from itertools import repeat
 from typing import Any
 
+from core.awake import awake
 from core.domain.conversation import Conversation, Exchange, Lane, Summary, digest, in_order
 from core.domain.errors import StoreError
 from core.domain.progress import AnsweredQuestion
@@ -266,7 +267,7 @@ class ConversationLookups:
         """The conversations of a workspace, channel or thread: its own, its threads' and private ones."""
         if not self._indexed:
             try:
-                async with asyncio.timeout(INDEX_SECONDS):
+                async with awake(INDEX_SECONDS):
                     await self.index(again=False)
             except TimeoutError:
                 raise StoreError("the conversations from before the upgrade are still being looked for") from None

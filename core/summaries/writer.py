@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from cachetools import TTLCache
 
 from core import metrics
+from core.awake import awake
 from core.domain.chat import Completion
 from core.domain.conversation import NO_SUMMARY, Conversation, Exchange, Summary
 from core.domain.errors import ContextTooLong, ModelError, NoAnswer, StoreError
@@ -184,7 +185,7 @@ class SummaryWriter:
             if not folding:
                 return
             try:
-                async with asyncio.timeout(REQUEST_SECONDS):
+                async with awake(REQUEST_SECONDS):
                     completion = await self._model.complete(folding.request)
             except ContextTooLong as error:
                 if window < grown.window // 4:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 
 from core import metrics
+from core.awake import awake
 from core.domain.errors import ModelError, PlatformError, StoreError
 from core.domain.ports import ChatModel
 from core.domain.question import New
@@ -76,7 +77,7 @@ class Titles:
                 return
             if not await self._is_first(turn, chat, Step.TITLED):
                 return
-            async with asyncio.timeout(ANSWER_SECONDS):
+            async with awake(ANSWER_SECONDS):
                 answer = await self._model.complete(
                     title_request(settings.model, question.words, now() + PATIENCE_SECONDS)
                 )

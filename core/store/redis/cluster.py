@@ -24,6 +24,7 @@ from core.store.redis.url import RedisAddress, RedisKind
 #   commands_parser                     else the table of commands is loaded with each look-up of the slots
 #   _execute_command                    else callers that find no free connection try again until they get one
 #   _initialize                         else a process asks again who serves a lost slot only after another failure
+#   connection_kwargs (in client.py)    else a stall of the loop ends the calls that run
 #   last_failed_node_name               in `initialize`: without it TypeError; in errors: the lost node is asked again
 #   nodes_manager: slots_cache, aclose  without them AttributeError, at the start and at the end
 # tests/core/store/test_cluster.py loses and moves nodes of a real Cluster, and so notices a changed meaning.
