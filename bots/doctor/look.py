@@ -21,7 +21,7 @@ class FirstLook:
     """What the first looks at Nebula have shown.
 
     `refusal`: why no answer is to be expected, "" once Nebula has taken our key. `finding`: the newest look. `looked`:
-    set after the first one. `reported`: set by who has told `finding`; what comes later is logged here.
+    set after the first one. `reported`: set by whoever has reported `finding`; what comes later is logged.
     """
 
     def __init__(self) -> None:

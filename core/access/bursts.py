@@ -9,7 +9,7 @@ from cachetools import LRUCache
 
 # People whose pace is remembered; whoever acted the longest time ago is forgotten first, and may begin a new burst.
 _PEOPLE = 10_000
-# Things whose verdict is remembered: a platform may deliver one of them several times, shortly one after the other.
+# Events whose verdict is remembered: a platform may deliver one of them several times within a short time.
 _EVENTS = 1_000
 
 

@@ -153,7 +153,7 @@ async def _process(arguments: list[str]) -> AsyncIterator[Process]:
         )
     )
     try:
-        # A start that is cancelled would wait for everybody who holds its pipes, also for who left its group.
+        # When a start is cancelled, asyncio waits for all who hold its pipes, even for one that left its group.
         yield Process(*await asyncio.shield(starting), loop)
     finally:
         transport, protocol = await starting

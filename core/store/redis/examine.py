@@ -34,7 +34,7 @@ async def examine(redis: "Redis", info: ServerInfo) -> AsyncIterator[Finding]:
 
 async def _speed(redis: "Redis") -> Finding:
     try:
-        # The least: the others may have waited for us, who look at much else meanwhile.
+        # The quickest: the others may have waited for our own work beside them.
         least = min([await ping(redis) for _ in range(PINGS)])
     except StoreError as error:
         return bad(NAME, f"does not answer steadily ({error})", "look at its log and at the network between")
