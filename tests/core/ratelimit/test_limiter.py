@@ -355,8 +355,8 @@ async def test_the_stated_limit_is_learnt() -> None:
     """A permit passes on what an answer says about the limit."""
     limiter, limit = RateLimiter(), RateLimit("scope", 5, 0.1)
     async with await limiter.permit(limit) as permit:
+        start = now()  # the time until the limit is free again counts from the answer
         permit.learn(RateLimitStatus(2, 0, 0.2))
-    start = now()
     await limiter.permit(limit, final=True)
     assert now() - start >= 0.2
 
