@@ -31,6 +31,9 @@ log = logging.getLogger(__name__)
 ANSWER_TIMEOUT_SECONDS = 0.5
 # Do not ask Redis again for this long after a failure: replies must not wait for it again and again.
 RETRY_AFTER_FAILURE_SECONDS = 5.0
+# What asks then only looks whether Redis is back, and waits for this part of the timeout; each further look waits twice
+# as long as the one before, up to the timeout, so that a slow Redis is found again as well.
+FIRST_LOOK = 0.1
 # A process that makes no call for this long no longer counts as one that uses a limit.
 PROCESS_TTL_SECONDS = 30.0
 
@@ -98,7 +101,7 @@ class RedisRateLimit:
         self._admit, self._promise = load(redis, _admit, plan), load(redis, _promise, plan)
         self._refused = load(redis, _refused)
         self._process = uuid.uuid4().hex
-        self._unreachable_until = -math.inf
+        self._patience, self._unreachable_until = answer_timeout, -math.inf
 
     @property
     def silent(self) -> bool:
@@ -166,14 +169,21 @@ class RedisRateLimit:
         if self.silent:
             raise StoreError("Redis did not answer a moment ago")
         try:
-            async with guarded(self._answer_timeout):
+            async with guarded(self._patience):
                 yield
         except StoreError as error:
-            if self._unreachable_until == -math.inf:
-                log.warning("can't reach the rate limits shared with other processes: %s", error)
-            self._unreachable_until = time.monotonic() + RETRY_AFTER_FAILURE_SECONDS
+            if not self.silent:  # of the calls that were under way together, the first one counts
+                self._lost(error)
             raise
-        self._unreachable_until = -math.inf
+        self._patience, self._unreachable_until = self._answer_timeout, -math.inf
+
+    def _lost(self, error: StoreError) -> None:
+        if self._unreachable_until == -math.inf:
+            log.warning("can't reach the rate limits shared with other processes: %s", error)
+            self._patience = self._answer_timeout * FIRST_LOOK
+        else:
+            self._patience = min(2 * self._patience, self._answer_timeout)
+        self._unreachable_until = time.monotonic() + RETRY_AFTER_FAILURE_SECONDS
 
 
 def _in_1000_seconds(load: Load) -> int:

@@ -2,6 +2,8 @@
 
 import asyncio
 import math
+import os
+import signal
 from collections import deque
 from contextlib import suppress
 
@@ -13,8 +15,11 @@ from core.domain.rates import RateLimit, RateLimitStatus
 from core.ratelimit import bucket
 from core.ratelimit.limiter import RateLimiter, Ticket
 from core.ratelimit.shared import CallRequest, Decision
+from core.store import ratelimits
 from core.store.ratelimits import RedisRateLimit
 from tests.bounds import HANG_SECONDS
+from tests.redis_server import patient_connection
+from tests.redis_topologies import server
 
 QUICK_LIMIT = RateLimit("scope", 4, 0.2)
 
@@ -359,6 +364,32 @@ async def test_the_stated_limit_is_learnt() -> None:
         permit.learn(RateLimitStatus(2, 0, 0.2))
     await limiter.permit(limit, final=True)
     assert now() - start >= 0.2
+
+
+async def test_a_look_at_a_hung_redis_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Replies do not wait for the whole timeout again and again; once Redis has answered, it has all of it again."""
+    monkeypatch.setattr(ratelimits, "RETRY_AFTER_FAILURE_SECONDS", 0.0)
+    call = CallRequest(100, 1.0, 100, 1.0, 1)
+    with server() as process:
+        async with patient_connection(f"redis://127.0.0.1:{process.port}/0") as redis:
+            one, other = (RedisRateLimit(redis, answer_timeout=HANG_SECONDS / 8) for _ in range(2))
+            for lost, failures, ready in ((one, 1, other), (other, 3, one)):
+                await ready.admit("scope", call)
+                await redis.config_set("maxmemory", "1")
+                for _ in range(failures):
+                    with pytest.raises(StoreError):
+                        await lost.admit("scope", call)
+                await redis.config_set("maxmemory", "0")
+                os.kill(process.process.pid, signal.SIGSTOP)
+                try:
+                    asked, looked = (asyncio.create_task(each.admit("scope", call)) for each in (ready, lost))
+                    over, _ = await asyncio.wait((asked, looked), return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    os.kill(process.process.pid, signal.SIGCONT)
+                assert over == {looked}
+                assert isinstance(looked.exception(), StoreError)
+                await asked
+                await lost.admit("scope", call)
 
 
 def _shared(redis: Redis) -> RedisRateLimit:
