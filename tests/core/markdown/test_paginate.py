@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from wcwidth import iter_graphemes
 
@@ -42,6 +42,22 @@ def lay_out(text: str, limit: int) -> list[str]:
 def shown(text: str) -> str:
     """The open page of a text that is still growing and fits."""
     return flow(Pages(), text, within(10_000), final=False).open
+
+
+def left_open(text: str) -> list[str]:
+    """The marks that open emphasis without an end.
+
+    In `**「太」**字` CommonMark sees two beginnings. The writer meant the second to end the first.
+    """
+    openers = inline(text).openers
+    left: list[str] = []
+    for run in re.finditer(r"\*+|_+|~+", text):
+        if any(run.start() <= at < run.end() for at in openers):
+            if left and left[-1] == run[0] and not text[run.start() - 1].isspace():
+                left.pop()
+            else:
+                left.append(run[0])
+    return left
 
 
 def squeezed(text: str) -> str:
@@ -101,6 +117,7 @@ def test_random_markdown(pieces: list[str], limit: int, data: st.DataObject) -> 
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(1, len(WHOLE)))
+@example(WHOLE.index("」**の") + len("」**の"))
 def test_every_prefix_parses(length: int) -> None:
     """While its last paragraph grows, the open page of a growing text has no unclosed emphasis."""
     text = WHOLE[:length]
@@ -108,7 +125,7 @@ def test_every_prefix_parses(length: int) -> None:
     leaves = blocks(page).leaves
     if leaves and leaves[-1].kind == "paragraph" and mend(text[-1500:]).keep == len(text[-1500:]):
         goes_on = "\n" not in text[-1500:].rstrip(" ")[-1:]
-        assert not (goes_on and inline(page[leaves[-1].start :]).openers)
+        assert not (goes_on and left_open(page[leaves[-1].start :]))
 
 
 def test_a_page_closes_only_when_text_does_not_fit() -> None:
