@@ -31,9 +31,9 @@ log = logging.getLogger(__name__)
 ANSWER_TIMEOUT_SECONDS = 0.5
 # Do not ask Redis again for this long after a failure: replies must not wait for it again and again.
 RETRY_AFTER_FAILURE_SECONDS = 5.0
-# What asks then only looks whether Redis is back, and waits for this part of the timeout; each further look waits twice
-# as long as the one before, up to the timeout, so that a slow Redis is found again as well.
-FIRST_LOOK = 0.1
+# The next call then only looks whether Redis is back, and waits for this share of the timeout. Each further look waits
+# twice as long as the one before, up to the timeout: so a slow Redis is found again as well.
+FIRST_LOOK_SHARE = 0.1
 # A process that makes no call for this long no longer counts as one that uses a limit.
 PROCESS_TTL_SECONDS = 30.0
 
@@ -172,7 +172,7 @@ class RedisRateLimit:
             async with guarded(self._patience):
                 yield
         except StoreError as error:
-            if not self.silent:  # of the calls that were under way together, the first one counts
+            if not self.silent:  # calls that were under way together count as one failure
                 self._lost(error)
             raise
         self._patience, self._unreachable_until = self._answer_timeout, -math.inf
@@ -180,7 +180,7 @@ class RedisRateLimit:
     def _lost(self, error: StoreError) -> None:
         if self._unreachable_until == -math.inf:
             log.warning("can't reach the rate limits shared with other processes: %s", error)
-            self._patience = self._answer_timeout * FIRST_LOOK
+            self._patience = self._answer_timeout * FIRST_LOOK_SHARE
         else:
             self._patience = min(2 * self._patience, self._answer_timeout)
         self._unreachable_until = time.monotonic() + RETRY_AFTER_FAILURE_SECONDS
